@@ -1,0 +1,69 @@
+# Everything a developer types. `make` alone lists the targets.
+
+PYTHON ?= $(shell for name in python3.11 python3; do $$name -c '' 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.9
+
+# Extra words for the command of a target: make test ARGS="-k lease"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo up test check format bench chaos lock clean
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv with everything that development needs
+
+demo: $(INSTALLED) ## Index real documents, answer five questions about them, and stop
+	$(BIN)/python -m tidemill_apps.knowledge.demo $(ARGS)
+
+up: $(INSTALLED) ## Like demo, but keep the system running until Ctrl-C
+	$(BIN)/python -m tidemill_apps.knowledge.demo --keep $(ARGS)
+
+test: $(INSTALLED) ## Run the tests (real servers included) on all cores
+	$(BIN)/pytest --numprocesses=auto $(ARGS)
+
+check: $(INSTALLED) ## Format, lint, types, import contracts, words
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_imports
+	$(BIN)/python -m tools.check_words
+	$(BIN)/codespell
+
+format: $(INSTALLED) ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## Measure, and print the ratio to a bare loop
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+chaos: $(INSTALLED) ## Kill and freeze workers at random while tasks run
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+lock: ## Pin the newest allowed versions, with hashes, in requirements/dev.txt
+	$(PYTHON) -m venv .lock
+	.lock/bin/pip install --quiet uv==$(UV_VERSION)
+	.lock/bin/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-header \
+		--no-emit-package tidemill --no-emit-package tidemill-apps \
+		--output-file requirements/dev.txt requirements/dev.in
+	rm -rf .lock
+
+clean: ## Remove .venv, caches and built distributions; data files stay
+	rm -rf $(VENV) .lock build dist apps/build apps/dist .coverage .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements/dev.txt pyproject.toml apps/pyproject.toml
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Tidemill needs Python 3.11 or newer, and '$(or $(PYTHON),python3)' is not. Name one: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable apps
+	@touch $@
