@@ -1,0 +1,186 @@
+"""Claim, extend and settle, as decisions over the books."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from tidemill.clock import micros
+from tidemill.engine import MAX_CRASHES, ClaimRequest, Extension, Hold
+from tidemill.engines.memory.books import Books
+from tidemill.engines.memory.produce import enqueue
+from tidemill.engines.memory.record import Record, later
+from tidemill.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Released,
+    Retried,
+    Settlement,
+    Snoozed,
+    Waiting,
+)
+from tidemill.rotation import Turn, share
+from tidemill.task import Claim, State
+
+CLAIM_MEMORY = timedelta(hours=1)
+
+
+def claim(books: Books, request: ClaimRequest) -> list[Claim]:
+    """Take ready tasks by rules 3.1-3.7."""
+    now = books.now()
+    if request.claim_id in books.claims:
+        held = (
+            record
+            for record in books.by_state[State.RUNNING].values()
+            if record.claim_id == request.claim_id
+        )
+        return [record.claim() for record in sorted(held, key=lambda record: record.place)]
+    _remember(books, request.claim_id, now)
+    names = sorted(books.queues) if request.queues is None else sorted(set(request.queues))
+    candidates = {
+        name: _candidates(books, name, request, now)
+        for name in names
+        if name in books.queues and not books.queues[name].paused
+    }
+    turns = {
+        name: Turn(books.queues[name].passed, books.queues[name].definition.weight, len(ready))
+        for name, ready in candidates.items()
+    }
+    shares = share(turns, books.rotated, request.limit)
+    books.rotated = shares.now
+    for name, passed in shares.passed.items():
+        books.queues[name].passed = passed
+    taken = [record for name, count in shares.take.items() for record in candidates[name][:count]]
+    taken.sort(key=lambda record: record.place)
+    for record in taken:
+        _start(books, record, request, now)
+    return [record.claim() for record in taken]
+
+
+def _remember(books: Books, claim_id: str, now: int) -> None:
+    books.claims[claim_id] = now
+    forgotten = [known for known, at in books.claims.items() if at < now - micros(CLAIM_MEMORY)]
+    for known in forgotten:
+        del books.claims[known]
+
+
+def _candidates(books: Books, queue: str, request: ClaimRequest, now: int) -> list[Record]:
+    """A queue's ready tasks in claim order; expired ones met on the way are cancelled."""
+    while True:
+        ready = sorted(
+            (
+                record
+                for record in books.by_state[State.PENDING].values()
+                if record.new.queue == queue and record.new.task_type in request.task_types
+            ),
+            key=lambda record: record.place,
+        )
+        beside = [record for record in ready if not record.alone][: request.limit]
+        alone = [record for record in ready if record.alone][: request.alone]
+        met = sorted(beside + alone, key=lambda record: record.place)
+        expired = [record for record in met if record.expired(now)]
+        if not expired:
+            return met
+        for record in expired:
+            books.finish(record, State.CANCELLED, now, cause="expired", reason="expired")
+
+
+def _start(books: Books, record: Record, request: ClaimRequest, now: int) -> None:
+    record.token += 1
+    record.attempt += 1
+    record.claim_id = request.claim_id
+    record.worker = request.worker
+    record.started = now
+    books.free_key(record, "start")
+    books.enter(record, State.RUNNING, "claimed", now)
+    lease = books.queue(record.new.queue).definition.lease or request.lease
+    record.lease_end = later(now, lease)
+
+
+def extend(books: Books, extensions: Sequence[Extension], lease: timedelta) -> list[Hold]:
+    """Renew held leases and record what the attempts reported."""
+    now = books.now()
+    return [_extend(books, extension, lease, now) for extension in extensions]
+
+
+def _extend(books: Books, extension: Extension, lease: timedelta, now: int) -> Hold:
+    record = books.records.get(extension.claim.task_id)
+    if record is None or not record.held_by(extension.claim):
+        return Hold.LOST
+    own = books.queue(record.new.queue).definition.lease
+    record.lease_end = later(now, own or lease)
+    record.logs.extend(extension.logs)
+    if extension.progress is not None:
+        record.progress = extension.progress
+        books.tell(record, "progress", now, extension.progress)
+    return Hold.CANCEL if record.cancel_requested else Hold.HELD
+
+
+def settle(books: Books, settlements: Iterable[Settlement]) -> list[State | None]:
+    """Record outcomes by the table of rule 4."""
+    now = books.now()
+    return [_settle(books, settlement, now) for settlement in settlements]
+
+
+def _settle(books: Books, settlement: Settlement, now: int) -> State | None:
+    record = books.records.get(settlement.claim.task_id)
+    if record is None or not record.claimed_by(settlement.claim):
+        return None
+    if record.state is not State.RUNNING:
+        return record.state
+    if settlement.progress is not None:
+        record.progress = settlement.progress
+    record.logs.extend(settlement.logs)
+    outcome = settlement.outcome
+    if record.cancel_requested and not isinstance(outcome, Completed | Failed | Cancelled):
+        books.finish(record, State.CANCELLED, now, cause="cancelled", reason=record.reason)
+        return record.state
+    for task in settlement.enqueue:
+        enqueue(books, task, now)
+    match outcome:
+        case Completed(result):
+            books.finish(record, State.COMPLETED, now, cause="completed", result=result)
+        case Failed(error):
+            books.finish(record, State.FAILED, now, cause="failed", error=error)
+        case Cancelled(reason):
+            books.finish(record, State.CANCELLED, now, cause="cancelled", reason=reason)
+        case Retried():
+            _again(books, record, outcome, now)
+        case Snoozed(delay, reason):
+            record.attempt -= 1
+            record.reason = reason
+            record.due = later(now, delay)
+            books.schedule_or_admit(record, "snoozed", now)
+        case Waiting(children):
+            record.attempt -= 1
+            _wait(books, record, children, now)
+        case Released():
+            record.attempt -= 1
+            books.admit(record, "released", now)
+    return record.state
+
+
+def _again(books: Books, record: Record, outcome: Retried, now: int) -> None:
+    record.crashes += outcome.crashed
+    if record.attempt >= record.attempt_limit or (
+        outcome.crashed and record.crashes >= MAX_CRASHES
+    ):
+        books.finish(record, State.FAILED, now, cause="failed", error=outcome.error)
+        return
+    record.history.append(record.ended(now, "retried", outcome.error))
+    record.error = outcome.error
+    record.alone = outcome.crashed
+    record.due = later(now, outcome.delay)
+    books.schedule_or_admit(record, "retried", now)
+
+
+def _wait(books: Books, record: Record, children: tuple[str, ...], now: int) -> None:
+    live = {
+        child
+        for child in children
+        if child in books.records and not books.records[child].state.final
+    }
+    if live:
+        books.waits[record.new.id] = live
+        books.block(record, "children", "waiting", now)
+    else:
+        books.admit(record, "waiting", now)

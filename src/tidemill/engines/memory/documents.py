@@ -1,0 +1,41 @@
+"""Queue definitions and documents in the books."""
+
+from collections.abc import Sequence
+
+from tidemill.engine import Document, Put, QueueDefinition
+from tidemill.engines.memory.books import Books
+
+
+def pause(books: Books, queue: str, *, paused: bool) -> None:
+    """Stop or resume claims from a queue."""
+    books.queue(queue).paused = paused
+
+
+def configure(books: Books, queues: Sequence[QueueDefinition]) -> None:
+    """Create queues or change their settings."""
+    for definition in queues:
+        books.queue(definition.name).definition = definition
+
+
+def put(books: Books, change: Put) -> Document | None:
+    """Write or remove one document unless its version is another."""
+    place = (change.kind, change.key)
+    present = books.documents.get(place)
+    version = present.version if present else 0
+    if change.if_version not in (None, version):
+        return None
+    if change.body is None:
+        books.documents.pop(place, None)
+        return Document(change.kind, change.key, 0, b"")
+    written = Document(change.kind, change.key, version + 1, change.body)
+    books.documents[place] = written
+    return written
+
+
+def listed(books: Books, kind: str, prefix: str) -> list[Document]:
+    """All documents of a kind under a prefix, by key."""
+    return [
+        document
+        for place, document in sorted(books.documents.items())
+        if place[0] == kind and place[1].startswith(prefix)
+    ]

@@ -1,0 +1,182 @@
+"""Facts observed in this process, as values, and the bus that hands them to subscribers.
+
+Events are best effort: they are emitted where something happened and are gone with the
+process. The engine's feed is the journal that survives. `docs/events.md` lists them: it is API.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import msgspec
+
+from tidemill.task import NewTask, Progress, TaskError
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Any event; subscribe to it to see all of them."""
+
+
+class _OfTask(Event, frozen=True):
+    task_id: str
+    task_type: str
+    queue: str
+
+
+class TaskEnqueued(Event, frozen=True):
+    """The engine accepted a task; `duplicate` when an earlier one holds its unique key."""
+
+    task: NewTask
+    task_id: str
+    duplicate: bool
+
+
+class TaskStarted(_OfTask, frozen=True):
+    """A worker began an attempt."""
+
+    attempt: int
+    worker: str
+
+
+class TaskProgressed(_OfTask, frozen=True):
+    """A running task reported progress."""
+
+    progress: Progress
+
+
+class _Ended(_OfTask, frozen=True):
+    attempt: int
+    worker: str
+    ran_for: timedelta
+
+
+class TaskCompleted(_Ended, frozen=True):
+    """The engine recorded a result."""
+
+
+class TaskRetried(_Ended, frozen=True):
+    """An attempt failed; the next one is due after `delay`."""
+
+    error: TaskError
+    delay: timedelta
+
+
+class TaskFailed(_Ended, frozen=True):
+    """A task failed for good."""
+
+    error: TaskError
+
+
+class TaskCancelled(_Ended, frozen=True):
+    """A task ended as cancelled while a worker had it."""
+
+    reason: str
+
+
+class TaskSnoozed(_Ended, frozen=True):
+    """A task asked to run later."""
+
+    delay: timedelta
+
+
+class TaskWaiting(_Ended, frozen=True):
+    """A task gave up its slot until its children are final."""
+
+    children: tuple[str, ...]
+
+
+class TaskReleased(_Ended, frozen=True):
+    """A task was handed back by a draining worker."""
+
+
+class LeaseLost(_OfTask, frozen=True):
+    """The engine refused a settlement or an extension: the claim is another's now, or nobody's."""
+
+    attempt: int
+    worker: str
+
+
+class TaskReclaimed(_OfTask, frozen=True):
+    """A task was taken back from a worker that no longer extends its lease."""
+
+    worker: str
+    state: str
+
+
+class TaskTypeUnknown(Event, frozen=True):
+    """Tasks of a type wait in a queue that this worker serves, and it does not know the type."""
+
+    task_type: str
+    queue: str
+
+
+class WorkerStarted(Event, frozen=True):
+    """A worker process is ready to claim."""
+
+    worker: str
+    queues: tuple[str, ...]
+    concurrency: int
+
+
+class WorkerDraining(Event, frozen=True):
+    """A worker stopped claiming and finishes what it holds."""
+
+    worker: str
+    running: int
+    reason: str
+
+
+class WorkerStopped(Event, frozen=True):
+    """A worker process ended in order."""
+
+    worker: str
+    released: int
+
+
+class EngineLost(Event, frozen=True):
+    """A call to the engine failed; it will be repeated after `retry_in`."""
+
+    doing: str
+    problem: str
+    retry_in: timedelta
+
+
+class EngineRecovered(Event, frozen=True):
+    """The engine answers again."""
+
+    doing: str
+
+
+E = TypeVar("E", bound=Event)
+Listener = Callable[[E], object]
+
+
+class Bus:
+    """Hands events to listeners, in the order of subscription, in the emitting thread.
+
+    A listener that raises does not disturb the emitter or other listeners: its error is handed
+    to `on_error`.
+    """
+
+    def __init__(self, on_error: Callable[[Event, Exception], object]) -> None:
+        self._listeners: dict[type[Event], tuple[Listener[Event], ...]] = {}
+        self._on_error = on_error
+
+    def subscribe(self, kind: type[E], listener: Listener[E]) -> None:
+        """Call `listener` with every event of this kind, or of a kind derived from it."""
+        self._listeners[kind] = (*self._listeners.get(kind, ()), listener)  # type: ignore[arg-type]  # a listener of E is only ever handed an E
+
+    def wanted(self, kind: type[Event]) -> bool:
+        """Whether anybody listens: lets hot paths skip making a value that nobody reads."""
+        return bool(self._listeners) and any(base in self._listeners for base in kind.__mro__)
+
+    def emit(self, event: Event) -> None:
+        """Hand one event to its listeners."""
+        if not self._listeners:
+            return
+        for base in type(event).__mro__:
+            for listener in self._listeners.get(base, ()):
+                try:
+                    listener(event)
+                except Exception as error:  # noqa: BLE001  # a listener is user code
+                    self._on_error(event, error)

@@ -1,0 +1,235 @@
+"""A task in its three forms: `NewTask` goes in, `Claim` is run, `Task` is what people read."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+NORMAL_PRIORITY = 5
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 10
+DEFAULT_QUEUE = "default"
+
+
+class State(StrEnum):
+    """Where a task is in its life; `docs/states.md` draws the transitions."""
+
+    SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the task has ended: only a manual retry leaves a final state."""
+        return self in FINAL
+
+
+FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+class UniqueKey(msgspec.Struct, frozen=True):
+    """At most one task of a queue holds a key.
+
+    `until` says for how long: the task's start, its end (any final state), or a duration counted
+    from enqueueing, whatever becomes of the task. On conflict the first task is answered;
+    `replace` gives it the new payload, priority and run time while it is scheduled (debounce).
+    """
+
+    key: str
+    until: Literal["start", "end"] | timedelta = "end"
+    on_conflict: Literal["keep", "replace", "reject"] = "keep"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """At most `at_most` tasks of one queue and key are pending or running at once.
+
+    The others are blocked, in claim order, until one of these ends.
+    """
+
+    key: str
+    at_most: int
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long a final task is kept before pruning, by state; `None` keeps it for ever."""
+
+    completed: timedelta | None = timedelta(days=7)
+    failed: timedelta | None = timedelta(days=30)
+    cancelled: timedelta | None = timedelta(days=7)
+
+    def of(self, state: State) -> timedelta | None:
+        """How long a task is kept that ended in this final state."""
+        match state:
+            case State.COMPLETED:
+                return self.completed
+            case State.FAILED:
+                return self.failed
+            case _:
+                return self.cancelled
+
+
+DEFAULT_RETENTION = Retention()
+
+
+class TaskError(msgspec.Struct, frozen=True):
+    """Why an attempt failed, as text: the class is named and never imported again.
+
+    `fingerprint` is equal for errors of one type raised at one place, whatever their message.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    fingerprint: str = ""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a running task is. `percent` is 0..100; `done` of `total` counts inside `step`."""
+
+    percent: float
+    message: str = ""
+    step: str = ""
+    done: int | None = None
+    total: int | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line that a task's code logged; `at` is the worker's clock."""
+
+    at: datetime
+    level: str
+    message: str
+    attempt: int
+
+
+class NewTask(msgspec.Struct, frozen=True, kw_only=True):
+    """What is enqueued. The id is made by the client, so enqueueing again is the same task.
+
+    `delay` counts from the engine's now; `run_at` is an instant; at most one is given.
+    `expires_at`: a task not started by then is cancelled with the reason `expired`.
+    `timeout` (hard) and `soft_timeout` override those of the task type.
+    `headers` carry context (a trace, the schedule that fired) and are never interpreted.
+    """
+
+    id: str
+    task_type: str
+    payload: bytes
+    queue: str = DEFAULT_QUEUE
+    priority: int = NORMAL_PRIORITY
+    max_attempts: int = 4
+    delay: timedelta | None = None
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    timeout: timedelta | None = None
+    soft_timeout: timedelta | None = None
+    unique: UniqueKey | None = None
+    limit: Limit | None = None
+    retention: Retention = DEFAULT_RETENTION
+    user_id: str | None = None
+    project_id: str | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: str | None = None
+    retried_from: str | None = None
+    headers: dict[str, str] = {}
+
+
+class ClaimRef(msgspec.Struct, frozen=True):
+    """Names one claim of one task. Both numbers must hold the lease for a verb to act.
+
+    The token alone is not enough: a token that was lost with an asynchronous commit or in a
+    failover is handed out again, the claim id never is.
+    """
+
+    task_id: str
+    token: int
+    claim_id: str
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """One task taken exclusively, with all that running it needs.
+
+    `attempt` is 1-based and counts this run; `attempt_limit` is the last attempt allowed, and
+    `max_attempts` the budget that a manual retry adds to it.
+    `alone`: its worker died while it ran, so this attempt runs by itself in a child process.
+    `crashes` counts the attempts that killed their child process so far.
+    """
+
+    ref: ClaimRef
+    task_type: str
+    queue: str
+    priority: int
+    payload: bytes
+    attempt: int
+    attempt_limit: int
+    max_attempts: int
+    alone: bool = False
+    crashes: int = 0
+    timeout: timedelta | None = None
+    soft_timeout: timedelta | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: str | None = None
+    headers: dict[str, str] = {}
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a task that has ended, or is under way (`ended_at` and `outcome` are None)."""
+
+    number: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    error: TaskError | None = None
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of one task as people read it. All instants are aware and UTC.
+
+    `run_at` is when it became or becomes due. `blocked_on` is `limit` or `children` while it is
+    blocked. `attempts` holds the ended attempts before the last and the last one itself.
+    `payload`, `attempts` and `logs` are filled by queries that ask for details.
+    """
+
+    id: str
+    task_type: str
+    queue: str
+    state: State
+    priority: int
+    attempt: int
+    attempt_limit: int
+    max_attempts: int
+    enqueued_at: datetime
+    run_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    prune_at: datetime | None = None
+    timeout: timedelta | None = None
+    soft_timeout: timedelta | None = None
+    retention: Retention = DEFAULT_RETENTION
+    worker: str | None = None
+    cancel_requested: bool = False
+    alone: bool = False
+    crashes: int = 0
+    blocked_on: str | None = None
+    unique_key: str | None = None
+    limit_key: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: str | None = None
+    retried_from: str | None = None
+    headers: dict[str, str] = {}
+    progress: Progress | None = None
+    payload: bytes | None = None
+    result: bytes | None = None
+    error: TaskError | None = None
+    reason: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    logs: tuple[LogLine, ...] = ()
