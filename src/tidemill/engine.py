@@ -19,9 +19,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from tidemill.outcome import Settlement
-from tidemill.task import Claim, ClaimRef, LogLine, NewTask, Progress, State, Task
-
-DEFAULT_LEASE = timedelta(seconds=30)
+from tidemill.task import DEFAULT_LEASE, Claim, ClaimRef, LogLine, NewTask, Progress, State, Task
 
 
 class EngineInfo(msgspec.Struct, frozen=True):

@@ -76,3 +76,16 @@ class Settlement(msgspec.Struct, frozen=True):
     enqueue: tuple[NewTask, ...] = ()
     progress: Progress | None = None
     logs: tuple[LogLine, ...] = ()
+
+
+class Snooze(msgspec.Struct, frozen=True):
+    """Return it from a task function to run again after `delay` without using up an attempt."""
+
+    delay: timedelta
+    reason: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Return it from a task function to end the task as cancelled."""
+
+    reason: str = ""

@@ -9,6 +9,7 @@ import msgspec
 NORMAL_PRIORITY = 5
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 10
 DEFAULT_QUEUE = "default"
+DEFAULT_LEASE = timedelta(seconds=30)
 
 
 class State(StrEnum):

@@ -1,0 +1,156 @@
+"""The callable face of a task type: what `@app.task` gives back."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+import msgspec
+
+from tidemill.app.handle import BlockingHandle, Handle
+from tidemill.app.options import NO_OPTIONS, Options
+from tidemill.task import NewTask
+from tidemill.task_type import TaskType, Unique
+
+if TYPE_CHECKING:
+    from tidemill.app.tidemill import Tidemill
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskFunction(Generic[P, R]):
+    """A declared function: enqueue it, describe a call of it, or reach the function itself.
+
+    Type checkers know its parameters and what its result is.
+    """
+
+    def __init__(self, app: "Tidemill", task_type: TaskType, options: Options = NO_OPTIONS) -> None:
+        self._app = app
+        self._options = options
+        self.task_type = task_type
+
+    @property
+    def name(self) -> str:
+        """The name of the task type."""
+        return self.task_type.name
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function as it was written, for calling it in place."""
+        return self.task_type.function
+
+    def __repr__(self) -> str:
+        return f"<task type {self.name}>"
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Enqueue a task durably; raises `PayloadInvalid`, `EngineUnavailable` and the like.
+
+        When the unique key of the task is held, the handle is that of the first task, with
+        `duplicate=True`, or `DuplicateUniqueKey` is raised if the rule is to reject.
+        """
+        (handle,) = await self._app.enqueue_many([self.call(*args, **kwargs)], tx=self._options.tx)
+        return handle
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
+        """Enqueue from ordinary code and wait until the engine has accepted the task."""
+        return self._app.run_blocking(self.enqueue(*args, **kwargs)).blocking
+
+    async def enqueue_many(self, payloads: Iterable[Mapping[str, Any]]) -> list[Handle[R]]:
+        """Enqueue one task per mapping of arguments, all of them or none, in one step."""
+        bind = self.task_type.signature.bind
+        calls = [
+            Call[R](self._app, self.task_type, self._options, bind((), each)) for each in payloads
+        ]
+        return await self._app.enqueue_many(calls, tx=self._options.tx)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
+        """Describe a call without enqueueing it, for `ctx.gather`, `ctx.enqueue` and bulk."""
+        payload = self.task_type.signature.bind(args, kwargs)
+        return Call(self._app, self.task_type, self._options, payload)
+
+    def options(
+        self,
+        *,
+        id: str | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        max_attempts: int | None = None,
+        delay: timedelta | float | None = None,
+        run_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        timeout: timedelta | float | None = None,
+        soft_timeout: timedelta | float | None = None,
+        unique: Unique | str | None = None,
+        user_id: str | None = None,
+        project_id: str | None = None,
+        tags: Iterable[str] | None = None,
+        tx: Any = None,
+    ) -> "TaskFunction[P, R]":
+        """The same function with options for its enqueues; later calls add to earlier ones.
+
+        Durations are `timedelta` or seconds. `Options` says what each means.
+        """
+        given = {
+            "id": id,
+            "queue": queue,
+            "priority": priority,
+            "max_attempts": max_attempts,
+            "delay": as_duration(delay),
+            "run_at": run_at,
+            "expires_at": expires_at,
+            "timeout": as_duration(timeout),
+            "soft_timeout": as_duration(soft_timeout),
+            "unique": as_unique(unique),
+            "user_id": user_id,
+            "project_id": project_id,
+            "tags": None if tags is None else tuple(tags),
+            "tx": tx,
+        }
+        said = {name: value for name, value in given.items() if value is not None}
+        present = {name: getattr(self._options, name) for name in Options.__struct_fields__}
+        return TaskFunction(self._app, self.task_type, Options(**{**present, **said}))
+
+
+class Call(Generic[R]):
+    """A task type with its arguments already checked and encoded."""
+
+    def __init__(
+        self, app: "Tidemill", task_type: TaskType, options: Options, payload: bytes
+    ) -> None:
+        self._app = app
+        self._options = options
+        self.task_type = task_type
+        self.payload = payload
+
+    def new_task(self, *, task_id: str | None = None, parent_id: str | None = None) -> NewTask:
+        """The task that this call enqueues; a new id unless one is given."""
+        return self._app.new_task(
+            self.task_type,
+            self._options,
+            self.payload,
+            task_id=task_id,
+            parent_id=parent_id,
+        )
+
+    def decode(self, result: bytes | None) -> R:
+        """The value of a result of this call."""
+        return cast("R", decode_result(self.task_type, result))
+
+
+def decode_result(task_type: TaskType | None, result: bytes | None) -> Any:
+    """A stored result as the return annotation says, or as plain JSON values without one."""
+    if result is None:
+        return None
+    if task_type is None:
+        return msgspec.json.decode(memoryview(result)[3:])
+    return task_type.signature.decode_result(result)
+
+
+def as_duration(value: timedelta | float | None) -> timedelta | None:
+    """A duration given as `timedelta` or as seconds."""
+    return timedelta(seconds=value) if isinstance(value, int | float) else value
+
+
+def as_unique(value: Unique | str | None) -> Unique | None:
+    """A unique key given by its rule or by its template alone."""
+    return Unique(value) if isinstance(value, str) else value

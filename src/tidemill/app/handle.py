@@ -1,0 +1,187 @@
+"""A handle on one task: what became of it, its result, and the operations on it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from tidemill.engine import Retrial, TaskQuery, Transition
+from tidemill.errors import (
+    DuplicateUniqueKey,
+    InvalidTransition,
+    ResultTimeout,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskNotFound,
+)
+from tidemill.task import Progress, State, Task, TaskError
+
+if TYPE_CHECKING:
+    from tidemill.app.tidemill import Tidemill
+
+R = TypeVar("R")
+_PAGE = 500
+_PATIENCE = timedelta(seconds=5)
+"""How long one look at the feed waits; `result` and `events` then look again."""
+
+
+class Handle(Generic[R]):
+    """One task by its id. It holds no state: every answer comes from the engine.
+
+    `duplicate`: enqueueing found the unique key held, and this is the task that holds it.
+    """
+
+    def __init__(self, app: "Tidemill", task_id: str, *, duplicate: bool = False) -> None:
+        self._app = app
+        self.id = task_id
+        self.duplicate = duplicate
+
+    def __repr__(self) -> str:
+        return f"<task {self.id}>"
+
+    @property
+    def blocking(self) -> "BlockingHandle[R]":
+        """The same handle for ordinary code."""
+        return BlockingHandle(self._app, self)
+
+    async def get(self) -> Task:
+        """The task's record with payload, attempts and logs; raises `TaskNotFound`."""
+        engine = await self._app.engine()
+        page = await engine.find(TaskQuery(ids=(self.id,), details=True))
+        if not page.tasks:
+            raise TaskNotFound(self.id)
+        return page.tasks[0]
+
+    async def state(self) -> State:
+        """The state now."""
+        return (await self.get()).state
+
+    async def progress(self) -> Progress | None:
+        """The last progress that the task reported."""
+        return (await self.get()).progress
+
+    async def result(self, timeout: timedelta | float | None = None) -> R:
+        """Wait until the task is final and answer its result.
+
+        Raises `TaskFailedError`, `TaskCancelledError`, `TaskNotFound`, or `ResultTimeout` after
+        `timeout` (a timedelta or seconds; None waits for ever). The task goes on meanwhile.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        try:
+            async with asyncio.timeout(seconds):
+                task = await self._final()
+        except TimeoutError:
+            if seconds is None:
+                raise
+            raise ResultTimeout(f"task {self.id} is not final after {seconds:g} s") from None
+        if task.state is State.COMPLETED:
+            return cast("R", self._app.decode_result(task))
+        if task.state is State.CANCELLED:
+            raise TaskCancelledError(task.id, task.reason or "")
+        error = task.error or TaskError("Unknown", "")
+        raise TaskFailedError(
+            task.id,
+            error_type=error.type,
+            message=error.message,
+            traceback=error.traceback,
+            fingerprint=error.fingerprint,
+        )
+
+    async def _final(self) -> Task:
+        engine = await self._app.engine()
+        cursor = (await engine.feed(None, 1, timedelta(0))).cursor
+        task = await self.get()
+        while not task.state.final:
+            page = await engine.feed(cursor, _PAGE, _PATIENCE)
+            cursor = page.cursor
+            ended = any(each.task_id == self.id and each.state.final for each in page.entries)
+            if ended or page.cut or not page.entries:
+                task = await self.get()
+        return task
+
+    async def events(self) -> AsyncIterator[Transition]:
+        """The task's transitions and progress from now on, in order, until it is final."""
+        engine = await self._app.engine()
+        cursor = (await engine.feed(None, 1, timedelta(0))).cursor
+        if (await self.get()).state.final:
+            return
+        while True:
+            page = await engine.feed(cursor, _PAGE, _PATIENCE)
+            cursor = page.cursor
+            for entry in page.entries:
+                if entry.task_id == self.id:
+                    yield entry
+                    if entry.state.final:
+                        return
+            if page.cut and (await self.get()).state.final:
+                return
+
+    async def cancel(self, reason: str = "") -> State:
+        """Cancel it if it waits, ask it to stop if it runs; answers the state then.
+
+        A final task stays as it is.
+        """
+        engine = await self._app.engine()
+        (state,) = await engine.cancel([self.id], reason)
+        if state is None:
+            raise TaskNotFound(self.id)
+        return state
+
+    async def retry(self) -> None:
+        """Run a failed or cancelled task again with a new budget of attempts.
+
+        Raises `TaskNotFound`, `InvalidTransition` when it is not failed or cancelled, and
+        `DuplicateUniqueKey` when another task holds its unique key by now.
+        """
+        engine = await self._app.engine()
+        (answer,) = await engine.retry([self.id])
+        match answer:
+            case Retrial.RETRIED:
+                return
+            case Retrial.NOT_FOUND:
+                raise TaskNotFound(self.id)
+            case Retrial.KEY_TAKEN:
+                task = await self.get()
+                raise DuplicateUniqueKey(task.unique_key or "", "another task")
+            case Retrial.COMPLETED | Retrial.NOT_FINAL:
+                raise InvalidTransition(self.id, str(await self.state()), "retry")
+
+
+class BlockingHandle(Generic[R]):
+    """A handle for ordinary code: each call waits for the engine's answer."""
+
+    def __init__(self, app: "Tidemill", handle: Handle[R]) -> None:
+        self._app = app
+        self._handle = handle
+        self.id = handle.id
+        self.duplicate = handle.duplicate
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    def get(self) -> Task:
+        """The task's record; raises `TaskNotFound`."""
+        return self._app.run_blocking(self._handle.get())
+
+    def state(self) -> State:
+        """The state now."""
+        return self._app.run_blocking(self._handle.state())
+
+    def progress(self) -> Progress | None:
+        """The last progress that the task reported."""
+        return self._app.run_blocking(self._handle.progress())
+
+    def result(self, timeout: timedelta | float | None = None) -> R:
+        """Wait until the task is final and answer its result, as `Handle.result` does."""
+        return self._app.run_blocking(self._handle.result(timeout))
+
+    def cancel(self, reason: str = "") -> State:
+        """Cancel it if it waits, ask it to stop if it runs."""
+        return self._app.run_blocking(self._handle.cancel(reason))
+
+    def retry(self) -> None:
+        """Run a failed or cancelled task again."""
+        self._app.run_blocking(self._handle.retry())
+
+
+AnyHandle = Handle[Any]

@@ -1,0 +1,114 @@
+"""Options of one enqueue, and how a call with them becomes a task."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tidemill.errors import ConfigError
+from tidemill.ids import is_name, parse_id
+from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewTask
+from tidemill.task_type import TaskType, Unique
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What one enqueue says besides its arguments; None leaves it to the task type.
+
+    `id` makes the caller choose the task's UUID: enqueueing it twice is one task. `delay` counts
+    from the engine's now, `run_at` and `expires_at` are aware instants. `tx` is the caller's open
+    transaction in the engine's own database.
+    """
+
+    id: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    max_attempts: int | None = None
+    delay: timedelta | None = None
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    timeout: timedelta | None = None
+    soft_timeout: timedelta | None = None
+    unique: Unique | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    tags: tuple[str, ...] = ()
+    tx: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no engine could hold, where it was written."""
+        if self.delay is not None and self.run_at is not None:
+            raise ConfigError("give a delay or run_at, not both")
+        for name in ("run_at", "expires_at"):
+            instant = getattr(self, name)
+            if instant is not None and instant.tzinfo is None:
+                raise ConfigError(
+                    f"{name} {instant.isoformat()} has no time zone: use an aware one"
+                )
+        if self.queue is not None and not is_name(self.queue):
+            raise ConfigError(f"{self.queue!r} cannot name a queue: 1-200 of A-Z a-z 0-9 _ . : -")
+        if self.priority is not None and not LOWEST_PRIORITY <= self.priority <= HIGHEST_PRIORITY:
+            raise ConfigError(f"priority {self.priority} is not within 0..10 (10 runs first)")
+        if self.max_attempts is not None and self.max_attempts < 1:
+            raise ConfigError(f"max_attempts counts the first attempt too: {self.max_attempts} < 1")
+        if self.id is not None:
+            try:
+                parse_id(self.id)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{self.id!r} is not a UUID, so it cannot be a task id"
+                ) from error
+
+
+NO_OPTIONS = Options()
+
+
+def new_task(
+    task_type: TaskType,
+    options: Options,
+    payload: bytes,
+    *,
+    task_id: str,
+    queue: str,
+    parent_id: str | None = None,
+    retried_from: str | None = None,
+) -> NewTask:
+    """The task that a call with these options enqueues; `queue` is where routes send it."""
+    if options is NO_OPTIONS and task_type.unique is None and task_type.expires is None:
+        return NewTask(
+            id=task_id,
+            task_type=task_type.name,
+            payload=payload,
+            queue=queue,
+            priority=task_type.priority,
+            max_attempts=task_type.max_attempts,
+            retention=task_type.retention,
+            tags=task_type.tags,
+            parent_id=parent_id,
+            retried_from=retried_from,
+        )
+    unique = options.unique or task_type.unique
+    arguments = task_type.signature.load(payload) if unique else {}
+    expires_at = options.expires_at
+    if expires_at is None and task_type.expires is not None:
+        start = options.run_at or datetime.now(UTC) + (options.delay or timedelta())
+        expires_at = start + task_type.expires
+    return NewTask(
+        id=task_id,
+        task_type=task_type.name,
+        payload=payload,
+        queue=queue,
+        priority=task_type.priority if options.priority is None else options.priority,
+        max_attempts=options.max_attempts or task_type.max_attempts,
+        delay=options.delay,
+        run_at=options.run_at,
+        expires_at=expires_at,
+        timeout=options.timeout,
+        soft_timeout=options.soft_timeout,
+        unique=unique.of(task_type.name, arguments) if unique else None,
+        retention=task_type.retention,
+        user_id=options.user_id,
+        project_id=options.project_id,
+        tags=(*task_type.tags, *options.tags),
+        parent_id=parent_id,
+        retried_from=retried_from,
+    )
