@@ -1,8 +1,10 @@
 """The frozen declaration of a task type: everything that `@app.task` says."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -91,7 +93,7 @@ def declare(
     keep_result: bool = True,
 ) -> TaskType:
     """Check a declaration and fill in the application's defaults."""
-    name = name or f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+    name = name or f"{_module_of(function)}.{function.__qualname__}".replace("<locals>.", "")
     if not is_name(name):
         raise DeclarationError(
             f"{name!r} cannot name a task type: use 1-200 of A-Z a-z 0-9 _ . : -"
@@ -134,3 +136,12 @@ def declare(
         steps=dict(steps or {}),
         keep_result=keep_result,
     )
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """The name under which another process imports the function's module, also of a script."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    return spec.name if spec else Path(getattr(main, "__file__", "__main__")).stem
