@@ -1,0 +1,1 @@
+"""Parts that several applications share: the embedder, the vectors, the SQLite file under them."""

@@ -1,0 +1,93 @@
+"""One SQLite file of business data, shared by threads and processes."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+BUSY_TIMEOUT_SECONDS: Final = 30.0
+
+
+class SqliteFile:
+    """Connections to one file: one per thread, opened on first use, again after a fork.
+
+    The file is in WAL mode, so readers never wait for a writer; a writer waits up to
+    `BUSY_TIMEOUT_SECONDS` for another one. Never name a Tidemill engine's file here: a second
+    SQLite library in the process that closes the same file drops the engine's file locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, in autocommit mode with rows readable by name.
+
+        Raises `sqlite3.OperationalError` when the file cannot be opened or written.
+        """
+        if getattr(self._thread, "pid", None) != os.getpid():
+            self._thread.connection = self._open()
+            self._thread.pid = os.getpid()
+        connection: sqlite3.Connection = self._thread.connection
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit everything inside the block at once, or nothing when it raises.
+
+        A transaction inside another one of the same thread joins it.
+        """
+        connection = self.connection()
+        if connection.in_transaction:
+            yield connection
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+
+    def run_script(self, script: str) -> None:
+        """Execute the statements of `script` in one transaction; they must be safe to repeat."""
+        with self.transaction() as connection:
+            for statement in _statements(script):
+                connection.execute(statement)
+
+    def close(self) -> None:
+        """Close the connections of every thread; a later use opens new ones."""
+        self._thread = threading.local()
+        while self._opened:
+            self._opened.pop().close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # only so that close() may close it; a thread keeps to its own
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        self._opened.append(connection)
+        return connection
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script at the semicolons that end a statement.
+
+    `Connection.executescript` would commit the transaction that is open.
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
