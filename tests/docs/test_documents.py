@@ -1,0 +1,79 @@
+"""Every Python block of the documents runs, every command exists, every link leads somewhere."""
+
+import asyncio
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")],
+    key=str,
+)
+BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#:]+)(?:#[^)]*)?\)")
+
+
+def blocks(page: Path, kind: str) -> Iterator[str]:
+    for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if found["kind"] == kind:
+            yield found["text"]
+
+
+def pages_with(kind: str) -> list[Path]:
+    return [page for page in PAGES if any(blocks(page, kind))]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=named)
+def test_the_python_blocks_of_a_page_run_one_after_the_other(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, object] = {"__name__": "documents"}
+    for text in blocks(page, "python"):
+        exec(compile(text, named(page), "exec"), space)  # noqa: S102  # our own documents
+    for name in ("main", "produce"):
+        function = space.get(name)
+        if inspect.iscoroutinefunction(function):
+            asyncio.run(function())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_links_of_a_page_lead_to_files_that_exist(page: Path) -> None:
+    missing = [
+        found["target"]
+        for found in LINK.finditer(page.read_text(encoding="utf-8"))
+        if not (page.parent / found["target"]).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", pages_with("console"), ids=named)
+def test_the_make_targets_that_a_page_names_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for text in blocks(page, "console"):
+        for line in text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["make"] and len(words) > 1:
+                assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
+
+
+def test_the_guide_in_chinese_has_the_sections_and_blocks_of_the_english_one() -> None:
+    english, chinese = ROOT / "docs/guide.md", ROOT / "docs/zh/guide.md"
+    shapes = [
+        [
+            (len(line) - len(line.lstrip("#")) if line.startswith("#") else line)
+            for line in page.read_text(encoding="utf-8").splitlines()
+            if line.startswith(("## ", "# ", "```"))
+        ]
+        for page in (english, chinese)
+    ]
+    assert shapes[0] == shapes[1]
