@@ -153,7 +153,7 @@ class Books:
         record.finished = now
         kept = record.new.retention.of(state)
         record.prune = None if kept is None else now + micros(kept)
-        self.free_key(record, "end")
+        self.free_key(record, "start", "end")
         self.waits.pop(record.new.id, None)
         self.enter(record, state, cause, now)
         self.tell_parents(record.new.id, now)
@@ -185,10 +185,10 @@ class Books:
         until = now + micros(unique.until) if isinstance(unique.until, timedelta) else None
         self.keys[record.new.queue, unique.key] = (record.new.id, until)
 
-    def free_key(self, record: Record, at: str) -> None:
+    def free_key(self, record: Record, *at: str) -> None:
         """Free a task's key if it holds it until its `start` or `end`."""
         unique = record.new.unique
-        if unique is not None and unique.until == at:
+        if unique is not None and unique.until in at:
             place = (record.new.queue, unique.key)
             if self.keys.get(place, ("", None))[0] == record.new.id:
                 del self.keys[place]

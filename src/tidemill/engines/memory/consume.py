@@ -1,12 +1,12 @@
 """Claim, extend and settle, as decisions over the books."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from tidemill.clock import micros
 from tidemill.engine import MAX_CRASHES, ClaimRequest, Extension, Hold
 from tidemill.engines.memory.books import Books
-from tidemill.engines.memory.produce import enqueue
+from tidemill.engines.memory.produce import check, enqueue
 from tidemill.engines.memory.record import Record, later
 from tidemill.outcome import (
     Cancelled,
@@ -115,8 +115,9 @@ def _extend(books: Books, extension: Extension, lease: timedelta, now: int) -> H
     return Hold.CANCEL if record.cancel_requested else Hold.HELD
 
 
-def settle(books: Books, settlements: Iterable[Settlement]) -> list[State | None]:
+def settle(books: Books, settlements: Sequence[Settlement]) -> list[State | None]:
     """Record outcomes by the table of rule 4."""
+    check(task for settlement in settlements for task in settlement.enqueue)
     now = books.now()
     return [_settle(books, settlement, now) for settlement in settlements]
 

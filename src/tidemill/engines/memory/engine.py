@@ -65,9 +65,7 @@ class MemoryEngine:
         self, tasks: Sequence[NewTask], *, tx: object | None = None
     ) -> list[Enqueued]:
         _refuse(tx)
-        return self._step(
-            lambda books: [produce.enqueue(books, task, books.now()) for task in tasks]
-        )
+        return self._step(lambda books: produce.enqueue_all(books, tasks))
 
     async def claim(self, request: ClaimRequest) -> list[Claim]:
         return self._step(lambda books: consume.claim(books, request))

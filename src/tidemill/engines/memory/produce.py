@@ -1,6 +1,6 @@
 """Enqueue and fire, as decisions over the books."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -11,8 +11,23 @@ from tidemill.engines.memory.record import Record, due
 from tidemill.task import NewTask, State
 
 
+def check(tasks: Iterable[NewTask]) -> None:
+    """Raise ValueError for a task that cannot be kept, before anything of its batch is done."""
+    for task in tasks:
+        for instant in (task.run_at, task.expires_at):
+            if instant is not None:
+                to_micros(instant)
+
+
+def enqueue_all(books: Books, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    """Accept a batch in order, all of it or none."""
+    check(tasks)
+    now = books.now()
+    return [enqueue(books, task, now) for task in tasks]
+
+
 def enqueue(books: Books, task: NewTask, now: int) -> Enqueued:
-    """Accept one task, or answer the one that stands for it."""
+    """Accept one checked task, or answer the one that stands for it."""
     books.queue(task.queue)
     if task.id in books.records:
         return Enqueued(task.id)
@@ -44,6 +59,7 @@ def _replace(books: Books, holder: Record, task: NewTask, now: int) -> None:
 
 def fire(books: Books, firings: Sequence[Firing]) -> list[bool]:
     """Enqueue what schedules fire, each instant once."""
+    check(firing.task for firing in firings)
     now = books.now()
     return [_fire(books, firing, now) for firing in firings]
 
