@@ -1,0 +1,47 @@
+"""Documents: written in a step, read over any connection."""
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from tidemill.engine import Document, Put
+from tidemill.engines.sqlite.statements import one, statement
+from tidemill.engines.sqlite.step import Step
+
+_documents = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
+
+
+def put(step: Step, puts: Sequence[Put]) -> list[Document | None]:
+    """Write or remove documents one by one, unless the version is another."""
+    return [_put(step, change) for change in puts]
+
+
+def _put(step: Step, change: Put) -> Document | None:
+    place = (change.kind, change.key)
+    version = one(step.on, "document_version", place) or 0
+    if change.if_version not in (None, version):
+        return None
+    if change.body is None:
+        step.on.execute(statement("document_drop"), place)
+        return Document(change.kind, change.key, 0, b"")
+    step.on.execute(statement("document_put"), (*place, version + 1, change.body))
+    return Document(change.kind, change.key, version + 1, change.body)
+
+
+def get(on: apsw.Connection, kind: str, keys: Sequence[str]) -> list[Document | None]:
+    """Documents by key."""
+    text = one(on, "documents_at", (kind, msgspec.json.encode(list(keys)).decode()))
+    found = {document.key: document for document in _decoded(kind, text)}
+    return [found.get(key) for key in keys]
+
+
+def listed(on: apsw.Connection, kind: str, prefix: str) -> list[Document]:
+    """All documents of a kind under a prefix, by key."""
+    return _decoded(kind, one(on, "documents", (kind, prefix)))
+
+
+def _decoded(kind: str, text: str) -> list[Document]:
+    return [
+        Document(kind, key, version, bytes.fromhex(body)) for key, version, body in _documents(text)
+    ]

@@ -1,0 +1,1 @@
+DELETE FROM tidemill_await WHERE child = ?

@@ -1,0 +1,2 @@
+INSERT INTO tidemill_body (task, payload) VALUES (?, ?)
+ON CONFLICT DO UPDATE SET payload = excluded.payload

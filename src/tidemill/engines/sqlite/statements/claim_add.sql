@@ -1,0 +1,1 @@
+INSERT INTO tidemill_claim (claim, at, tasks) VALUES (?, ?, ?)

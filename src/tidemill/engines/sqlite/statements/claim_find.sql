@@ -1,0 +1,1 @@
+SELECT tasks FROM tidemill_claim WHERE claim = ?

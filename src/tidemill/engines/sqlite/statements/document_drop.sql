@@ -1,0 +1,1 @@
+DELETE FROM tidemill_document WHERE kind = ? AND key = ?

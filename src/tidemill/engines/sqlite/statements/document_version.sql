@@ -1,0 +1,1 @@
+SELECT version FROM tidemill_document WHERE kind = ? AND key = ?

@@ -1,0 +1,1 @@
+INSERT INTO tidemill_feed (first, n, at, entries) VALUES (?, ?, ?, ?)

@@ -1,0 +1,1 @@
+DELETE FROM tidemill_unique WHERE until IS NOT NULL AND until <= ?

@@ -1,0 +1,1 @@
+SELECT hex(error) FROM tidemill_task WHERE seq = ?

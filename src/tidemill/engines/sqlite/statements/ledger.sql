@@ -1,0 +1,8 @@
+SELECT json_object(
+    'next_seq', (SELECT coalesce(max(seq), 0) + 1 FROM tidemill_task),
+    'fed', (SELECT first + n FROM tidemill_feed ORDER BY first DESC LIMIT 1),
+    'at', (SELECT at FROM tidemill_feed ORDER BY first DESC LIMIT 1),
+    'queues', json((SELECT json_group_array(
+        json_array(code, name, weight, lease, paused, passed, served)) FROM tidemill_queue)),
+    'types', json((SELECT json_group_array(json_array(code, name)) FROM tidemill_type))
+)

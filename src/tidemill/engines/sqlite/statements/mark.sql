@@ -1,0 +1,1 @@
+SELECT at FROM tidemill_mark WHERE schedule = ?

@@ -1,0 +1,1 @@
+INSERT INTO tidemill_type (code, name) VALUES (?, ?)
