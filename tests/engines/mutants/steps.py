@@ -1,0 +1,152 @@
+"""Engines whose verbs are not one step, or decide wrongly in it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tidemill.clock import to_micros
+from tidemill.engine import ClaimRequest, Enqueued, Firing, Retrial
+from tidemill.engines.memory import MemoryEngine
+from tidemill.outcome import Completed, Failed, Settlement
+from tidemill.task import Claim, NewTask, State
+
+
+class BatchNotAtomic(MemoryEngine):
+    """Enqueues one task after another."""
+
+    async def enqueue(
+        self, tasks: Sequence[NewTask], *, tx: object | None = None
+    ) -> list[Enqueued]:
+        answers = []
+        for task in tasks:
+            answers += await super().enqueue([task], tx=tx)
+        return answers
+
+
+class FireNotAtomic(MemoryEngine):
+    """Moves the mark first and enqueues in a second step, which may not come."""
+
+    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+        accepted = []
+        for firing in firings:
+            instant = to_micros(firing.at)
+            mark = self._books.marks.get(firing.schedule, instant - 1)
+            accepted.append(mark < instant <= self._books.now())
+            if accepted[-1]:
+                self._books.marks[firing.schedule] = instant
+        await self.enqueue(
+            [each.task for each, good in zip(firings, accepted, strict=True) if good]
+        )
+        return accepted
+
+
+class FireWithoutAMark(MemoryEngine):
+    """Relies on the task's id, which is free again once the task was pruned."""
+
+    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+        self._books.marks.clear()
+        known = set(self._books.records)
+        fired = await super().fire(firings)
+        return [
+            done and each.task.id not in known for each, done in zip(firings, fired, strict=True)
+        ]
+
+
+class CancelLosesToRetry(MemoryEngine):
+    """Forgets a requested cancel when the attempt fails."""
+
+    async def settle(
+        self, settlements: Sequence[Settlement], *, tx: object | None = None
+    ) -> list[State | None]:
+        for each in settlements:
+            record = self._books.records.get(each.claim.task_id)
+            if record and record.held_by(each.claim):
+                record.cancel_requested = False
+        return await super().settle(settlements, tx=tx)
+
+
+class CancelBeatsCompleted(MemoryEngine):
+    """Throws away the result of a task that was done before it heard of the cancel."""
+
+    async def settle(
+        self, settlements: Sequence[Settlement], *, tx: object | None = None
+    ) -> list[State | None]:
+        answers = await super().settle(settlements, tx=tx)
+        for position, each in enumerate(settlements):
+            record = self._books.records.get(each.claim.task_id)
+            ended = isinstance(each.outcome, Completed | Failed)
+            if record and ended and record.cancel_requested and answers[position] is not None:
+                record.state, record.result, record.error = State.CANCELLED, None, None
+                answers[position] = record.state
+        return answers
+
+
+class CancelledStillEnqueues(MemoryEngine):
+    """Makes the children of an outcome that a cancel overruled."""
+
+    async def settle(
+        self, settlements: Sequence[Settlement], *, tx: object | None = None
+    ) -> list[State | None]:
+        answers = await super().settle(settlements, tx=tx)
+        for each, answer in zip(settlements, answers, strict=True):
+            if answer is State.CANCELLED:
+                await self.enqueue(each.enqueue)
+        return answers
+
+
+class SecondEnqueueOverwrites(MemoryEngine):
+    """The last caller of an id wins."""
+
+    async def enqueue(
+        self, tasks: Sequence[NewTask], *, tx: object | None = None
+    ) -> list[Enqueued]:
+        answers = await super().enqueue(tasks, tx=tx)
+        for task in tasks:
+            if task.id in self._books.records:
+                self._books.records[task.id].new = task
+        return answers
+
+
+class RetryIgnoresTheKey(MemoryEngine):
+    """A manual retry makes a second holder of a unique key."""
+
+    async def retry(self, ids: Sequence[str]) -> list[Retrial]:
+        self._books.keys.clear()
+        return await super().retry(ids)
+
+
+class UnknownTypesClaimed(MemoryEngine):
+    """Gives workers tasks that they cannot run."""
+
+    async def claim(self, request: ClaimRequest) -> list[Claim]:
+        every_type = frozenset(each.new.task_type for each in self._books.records.values())
+        return await super().claim(msgspec.structs.replace(request, task_types=every_type))
+
+
+class ExpiryIgnored(MemoryEngine):
+    """Starts what is too late to start."""
+
+    async def claim(self, request: ClaimRequest) -> list[Claim]:
+        for record in self._books.by_state[State.PENDING].values():
+            record.new = msgspec.structs.replace(record.new, expires_at=None)
+        return await super().claim(request)
+
+
+class PauseIgnored(MemoryEngine):
+    """Claims from paused queues when they are named."""
+
+    async def claim(self, request: ClaimRequest) -> list[Claim]:
+        if request.queues is not None:
+            for name in request.queues:
+                await self.pause(name, paused=False)
+        return await super().claim(request)
+
+
+class TurnsForgotten(MemoryEngine):
+    """Starts the rotation over queues again with each claim."""
+
+    async def claim(self, request: ClaimRequest) -> list[Claim]:
+        for queue in self._books.queues.values():
+            queue.passed = 0
+        self._books.rotated = 0
+        return await super().claim(request)

@@ -1,0 +1,402 @@
+"""Any engine answers every call as the memory engine does, and shows the same state after it.
+
+Hypothesis makes up the calls. Claims are never forgotten, so that most settlements are stale, and
+ids come from a small pool, so that they are used again after a removal. `TIDEMILL_MODEL_EXAMPLES`
+sets how many histories are tried (then at random, otherwise always the same ones).
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hypothesis.strategies as st
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from tests.engines.makers import ENGINES
+from tests.engines.strategies import (
+    HOUR,
+    LEASE,
+    MINUTE,
+    SECOND,
+    batches,
+    ids,
+    instants,
+    limits,
+    logs,
+    outcomes,
+    progress,
+    queues,
+    reasons,
+    tasks,
+)
+from tidemill.clock import VirtualClock, micros
+from tidemill.engine import (
+    ClaimRequest,
+    Engine,
+    Extension,
+    Firing,
+    Put,
+    QueueDefinition,
+    TaskQuery,
+)
+from tidemill.engines.memory import MemoryEngine
+from tidemill.outcome import (
+    Completed,
+    Outcome,
+    Settlement,
+    Waiting,
+)
+from tidemill.task import (
+    ClaimRef,
+    LogLine,
+    NewTask,
+    Progress,
+    State,
+)
+from tidemill.testing import MakeEngine, numbered_id
+from tidemill.testing.lab import NO_TIME, TICK
+
+T = TypeVar("T")
+
+
+class Model(RuleBasedStateMachine):
+    """Two engines and one clock: what one answers, the other must answer."""
+
+    make_engine: Callable[[Path], MakeEngine]
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = VirtualClock()
+        self.oracle: Engine = MemoryEngine(clock=self.clock)
+        self.engine = type(self).make_engine(Path(self.folder.name))(self.clock)
+        self.runner.run(self.engine.migrate())
+        self.cursors = ["", ""]
+        self.requests: list[tuple[int, ClaimRequest]] = []
+        self.held: dict[str, ClaimRef] = {}
+
+    def teardown(self) -> None:
+        self.runner.run(self.engine.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def same(self, verb: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Call both; their answers must be equal."""
+        expected = self.runner.run(verb(self.oracle))
+        answered = self.runner.run(verb(self.engine))
+        assert answered == expected
+        return expected
+
+    def claim(self, request: ClaimRequest) -> list[ClaimRef]:
+        refs = [claim.ref for claim in self.same(lambda engine: engine.claim(request))]
+        self.held |= {ref.task_id: ref for ref in refs}
+        return refs
+
+    def settle(self, batch: list[Settlement]) -> None:
+        self.same(lambda engine: engine.settle(batch))
+
+    def running(self, picks: list[int]) -> list[ClaimRef]:
+        """Claims that are held now, by their place in the order of ids."""
+        query = TaskQuery(states=frozenset({State.RUNNING}))
+        tasks = self.runner.run(self.oracle.find(query)).tasks
+        return [self.held[tasks[pick % len(tasks)].id] for pick in picks if tasks]
+
+    # produce
+
+    @rule(batch=batches)
+    def enqueue(self, batch: list[NewTask]) -> None:
+        self.same(lambda engine: engine.enqueue(batch))
+
+    @rule(
+        schedule=st.sampled_from(("s1", "s2")),
+        at=instants,
+        batch=st.lists(tasks(), min_size=1, max_size=2),
+    )
+    def fire(self, schedule: str, at: datetime, batch: list[NewTask]) -> None:
+        self.same(lambda engine: engine.fire([Firing(schedule, at, task) for task in batch]))
+
+    # consume
+
+    @rule(
+        target=claims,
+        batch=batches | st.just([]),
+        limit=limits,
+        alone=st.sampled_from((0, 1, 9)),
+        named=st.sampled_from((None, None, None, ("a",), ("b", "a"), ("none",))),
+        types=st.sampled_from((frozenset({"work", "mail"}), frozenset({"work"}))),
+        worker=st.sampled_from(("w1", "w2")),
+        lease=st.sampled_from((LEASE, 2 * LEASE)),
+    )
+    def enqueue_and_claim(
+        self,
+        batch: list[NewTask],
+        limit: int,
+        alone: int,
+        named: tuple[str, ...] | None,
+        types: frozenset[str],
+        worker: str,
+        lease: timedelta,
+    ) -> Any:
+        self.same(lambda engine: engine.enqueue(batch))
+        request = ClaimRequest(
+            claim_id=numbered_id(1000 + len(self.requests)),
+            worker=worker,
+            queues=named,
+            task_types=types,
+            limit=limit,
+            alone=alone,
+            lease=lease,
+        )
+        self.requests.append((self.clock.now(), request))
+        return multiple(*self.claim(request))
+
+    @rule(target=claims, alone=st.sampled_from((1, 9)))
+    def claim_everything(self, alone: int) -> Any:
+        request = ClaimRequest(
+            claim_id=numbered_id(1000 + len(self.requests)),
+            worker="w3",
+            queues=None,
+            task_types=frozenset({"work", "mail"}),
+            limit=100,
+            alone=alone,
+        )
+        self.requests.append((self.clock.now(), request))
+        return multiple(*self.claim(request))
+
+    @rule(back=st.integers(1, 3), batch=batches)
+    def repeat_a_claim(self, back: int, batch: list[NewTask]) -> None:
+        """Its answer was lost, and something else was enqueued since.
+
+        Only within the hour for which every engine remembers a claim id.
+        """
+        if len(self.requests) < back:
+            return
+        at, request = self.requests[-back]
+        if self.clock.now() - at <= micros(HOUR):
+            self.same(lambda engine: engine.enqueue(batch))
+            self.claim(request)
+
+    @rule(
+        refs=st.lists(claims, min_size=1, max_size=3),
+        outcomes=st.tuples(outcomes, outcomes, outcomes),
+        made=st.lists(tasks(), max_size=2),
+    )
+    def settle_any_claim(
+        self, refs: list[ClaimRef], outcomes: Sequence[Outcome], made: list[NewTask]
+    ) -> None:
+        first, *rest = (Settlement(*each) for each in zip(refs, outcomes, strict=False))
+        self.settle([msgspec.structs.replace(first, enqueue=tuple(made)), *rest])
+
+    @rule(
+        picks=st.lists(st.integers(0, 9), min_size=1, max_size=4),
+        outcome=outcomes,
+        other=outcomes,
+        made=st.lists(tasks(), max_size=2),
+        progress=progress,
+        logs=logs,
+        waits=st.booleans(),
+        cancelled=st.booleans(),
+        again=st.booleans(),
+    )
+    def settle_what_runs(
+        self,
+        picks: list[int],
+        outcome: Outcome,
+        other: Outcome,
+        made: list[NewTask],
+        progress: Progress | None,
+        logs: tuple[LogLine, ...],
+        waits: bool,
+        cancelled: bool,
+        again: bool,
+    ) -> None:
+        """Sometimes with a cancel just before, and sometimes twice."""
+        refs = self.running(picks)
+        if not refs:
+            return
+        if waits and made:
+            outcome = Waiting(tuple(task.id for task in made))
+        if cancelled:
+            self.same(lambda engine: engine.cancel([refs[0].task_id], "stop"))
+        first, *rest = refs
+        batch = [Settlement(first, outcome, tuple(made), progress, logs)]
+        batch += [Settlement(ref, other) for ref in rest]
+        self.settle(batch)
+        if again:
+            self.settle(batch)
+
+    @rule(picks=st.lists(st.integers(0, 9), min_size=1, max_size=4), outcome=outcomes)
+    def run_again_and_settle(self, picks: list[int], outcome: Outcome) -> None:
+        """Settle tasks, claim them again, and let the claims from before come late."""
+        refs = self.running(picks)
+        self.settle([Settlement(ref, outcome) for ref in refs])
+        self.claim_everything(9)
+        self.settle([Settlement(ref, Completed(b"late")) for ref in refs])
+
+    @rule(pick=st.integers(0, 9), outcome=outcomes, token=st.sampled_from((0, 0, -1, 1)))
+    def settle_forged(self, pick: int, outcome: Outcome, token: int) -> None:
+        """With the right token and another claim id, or the other way round."""
+        for ref in self.running([pick]):
+            claim_id = ref.claim_id if token else numbered_id(999)
+            self.settle([Settlement(ClaimRef(ref.task_id, ref.token + token, claim_id), outcome)])
+
+    @rule(
+        refs=st.lists(claims, min_size=1, max_size=2),
+        picks=st.lists(st.integers(0, 9), max_size=2),
+        progress=progress,
+        logs=logs,
+        lease=st.sampled_from((LEASE, 2 * LEASE)),
+    )
+    def extend(
+        self,
+        refs: list[ClaimRef],
+        picks: list[int],
+        progress: Progress | None,
+        logs: tuple[LogLine, ...],
+        lease: timedelta,
+    ) -> None:
+        batch = [Extension(ref, progress, logs) for ref in refs + self.running(picks)]
+        self.same(lambda engine: engine.extend(batch, lease))
+
+    # repair
+
+    @rule(
+        by=st.sampled_from((NO_TIME, TICK, 21 * SECOND, 31 * SECOND, 2 * MINUTE)),
+        promoted=limits,
+        reclaimed=limits,
+        pruned=limits,
+    )
+    def sweep(self, by: timedelta, promoted: int, reclaimed: int, pruned: int) -> None:
+        self.clock.advance(by)
+        self.same(lambda engine: engine.promote(promoted))
+        self.same(lambda engine: engine.reclaim(reclaimed))
+        self.same(lambda engine: engine.prune(pruned))
+
+    @rule(times=st.integers(1, 3))
+    def crash(self, times: int) -> None:
+        """Every worker dies, again and again; all that they held is taken back."""
+        for _ in range(times):
+            self.clock.advance(2 * MINUTE)
+            refs = list(self.held.values())
+            self.same(lambda engine: engine.reclaim(100))
+            self.settle([Settlement(ref, Completed(b"late")) for ref in refs])
+            self.claim_everything(9)
+
+    @rule(by=st.sampled_from((TICK, 10 * SECOND, MINUTE, timedelta(days=8))))
+    def advance(self, by: timedelta) -> None:
+        self.clock.advance(by)
+
+    # operate
+
+    @rule(chosen=st.lists(ids, min_size=1, max_size=4), reason=reasons)
+    def cancel(self, chosen: list[str], reason: str) -> None:
+        self.same(lambda engine: engine.cancel(chosen, reason))
+
+    @rule(chosen=st.lists(ids, min_size=1, max_size=4))
+    def retry(self, chosen: list[str]) -> None:
+        self.same(lambda engine: engine.retry(chosen))
+
+    @rule(chosen=st.lists(ids, min_size=1, max_size=2))
+    def remove(self, chosen: list[str]) -> None:
+        self.same(lambda engine: engine.remove(chosen))
+
+    @rule(
+        queue=queues,
+        paused=st.booleans(),
+        weight=st.integers(1, 3),
+        lease=st.sampled_from((None, None, MINUTE)),
+    )
+    def change_a_queue(
+        self, queue: str, paused: bool, weight: int, lease: timedelta | None
+    ) -> None:
+        self.same(lambda engine: engine.pause(queue, paused=paused))
+        self.same(lambda engine: engine.configure([QueueDefinition(queue, weight, lease)]))
+
+    @rule(
+        key=st.sampled_from(("k", "k/1")),
+        body=st.none() | st.just(b"body"),
+        if_version=st.none() | st.integers(0, 2),
+    )
+    def put(self, key: str, body: bytes | None, if_version: int | None) -> None:
+        self.same(lambda engine: engine.put([Put("kind", key, body, if_version)]))
+        self.same(lambda engine: engine.documents("kind", "k"))
+
+    @rule()
+    def reopen(self) -> None:
+        """Go on in another session; the one before is closed."""
+        before, self.engine = self.engine, self.engine.session()
+        self.runner.run(before.close())
+
+    # observe
+
+    @rule(
+        query=st.builds(
+            TaskQuery,
+            tags=st.sampled_from(((), ("t",), ("u", "t"))),
+            queues=st.sampled_from((frozenset(), frozenset("a"))),
+            fingerprint=st.sampled_from((None, "f1")),
+            error_contains=st.sampled_from((None, "50% B", "A.c")),
+            enqueued_from=st.none() | instants,
+            before=st.none() | ids,
+            limit=st.integers(1, 4),
+        )
+    )
+    def find(self, query: TaskQuery) -> None:
+        pages = [self.runner.run(each.find(query)) for each in (self.oracle, self.engine)]
+        assert pages[1].tasks == pages[0].tasks
+        assert (pages[1].cursor is None) == (pages[0].cursor is None)
+
+    @invariant()
+    def shows_the_same_state(self) -> None:
+        found = self.same(self._everything)
+        assert len({task.id for task in found}) == len(found)
+        self.same(lambda engine: engine.stats())
+
+    @invariant()
+    def tells_the_same_feed(self) -> None:
+        told = []
+        for position, each in enumerate((self.oracle, self.engine)):
+            page = self.runner.run(each.feed(self.cursors[position], 1000, NO_TIME))
+            self.cursors[position] = page.cursor
+            told.append([(e.cause, e.task_id, e.state, e.attempt, e.at) for e in page.entries])
+        assert told[1] == told[0]
+
+    @staticmethod
+    async def _everything(engine: Engine) -> Any:
+        return (await engine.find(TaskQuery(details=True, limit=1000))).tasks
+
+
+EXAMPLES = os.environ.get("TIDEMILL_MODEL_EXAMPLES")
+SETTINGS = settings(
+    max_examples=int(EXAMPLES or 100),
+    stateful_step_count=40,
+    derandomize=EXAMPLES is None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class MemoryModel(Model):
+    """The oracle against itself: the model's own sanity."""
+
+    make_engine = staticmethod(ENGINES["memory"])
+
+
+class SqliteModel(Model):
+    """SQLite against the oracle."""
+
+    make_engine = staticmethod(ENGINES["sqlite"])
+
+
+TestMemoryModel = MemoryModel.TestCase
+TestMemoryModel.settings = settings(SETTINGS, max_examples=20)
+TestSqliteModel = SqliteModel.TestCase
+TestSqliteModel.settings = SETTINGS

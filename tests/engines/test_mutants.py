@@ -1,0 +1,68 @@
+"""The suite rejects broken engines, each by the rule that its bug breaks."""
+
+import pytest
+
+from tests.engines.mutants import books, claims, steps
+from tidemill.engines.memory import MemoryEngine
+from tidemill.testing import RULES, check_engine, check_rule
+
+BY_NAME = {rule.name: rule for rule in RULES}
+
+MUTANTS: list[tuple[type[MemoryEngine], str]] = [
+    (claims.Unfenced, "the_claim_before_a_reclaim_changes_nothing_afterwards"),
+    (claims.FencedByState, "the_claim_before_the_present_one_changes_nothing"),
+    (claims.ClaimIdIgnored, "the_right_token_with_another_claim_id_is_stale"),
+    (claims.TokenIgnored, "the_right_claim_id_with_another_token_is_stale"),
+    (claims.ReclaimLeavesTheClaim, "two_reclaims_and_a_late_settlement_have_one_winner"),
+    (claims.TokenResetOnSnooze, "the_token_rises_with_every_claim_whatever_happened_between"),
+    (claims.ReleaseBurnsAnAttempt, "released_gives_the_attempt_back_and_keeps_its_due_instant"),
+    (claims.SettlesTwice, "settling_twice_is_settling_once"),
+    (
+        claims.RepeatedClaimTakesMore,
+        "repeating_a_claim_id_answers_the_same_claims_and_takes_no_more",
+    ),
+    (claims.EmptyClaimForgotten, "a_claim_id_that_took_nothing_is_remembered"),
+    (books.LimitSlotLeaked, "every_outcome_that_leaves_the_slot_admits_the_next"),
+    (books.UniqueKeyLeaked, "a_key_until_end_is_free_in_every_final_state"),
+    (books.UniqueKeyLeakedByACrash, "a_crash_keeps_the_key_only_while_the_task_lives"),
+    (books.FeedDropsAnEntry, "the_feed_tells_every_transition_in_order_with_its_cause"),
+    (books.StatsDrift, "counts_equal_a_recount_after_every_verb"),
+    (books.PromotedTwice, "a_task_is_promoted_once"),
+    (books.ReclaimIgnoresCrashes, "a_task_that_kills_its_worker_is_poison_after_three_crashes"),
+    (books.ReclaimPunishesNeighbours, "a_task_lost_beside_others_is_not_punished"),
+    (
+        books.ChildrenCountedBeforeEnqueue,
+        "children_made_in_the_same_settlement_are_waited_for",
+    ),
+    (steps.BatchNotAtomic, "an_enqueued_batch_that_is_refused_leaves_nothing_behind"),
+    (steps.FireNotAtomic, "a_fired_batch_that_is_refused_leaves_nothing_behind"),
+    (steps.FireWithoutAMark, "an_instant_fires_once_even_when_its_task_is_gone"),
+    (steps.CancelLosesToRetry, "a_requested_cancel_wins_over_running_again"),
+    (steps.CancelBeatsCompleted, "a_requested_cancel_loses_to_completed_and_failed"),
+    (steps.CancelledStillEnqueues, "a_requested_cancel_wins_over_running_again"),
+    (steps.SecondEnqueueOverwrites, "enqueueing_an_id_that_exists_changes_nothing"),
+    (steps.RetryIgnoresTheKey, "a_manual_retry_is_refused_while_another_task_holds_the_key"),
+    (steps.UnknownTypesClaimed, "tasks_of_unknown_types_stay_as_they_are"),
+    (steps.ExpiryIgnored, "an_expired_task_is_cancelled_and_not_answered"),
+    (steps.PauseIgnored, "a_paused_queue_gives_nothing_and_what_runs_goes_on"),
+    (steps.TurnsForgotten, "turns_are_remembered_between_claims_and_sessions"),
+]
+
+
+@pytest.mark.parametrize(("mutant", "rule"), MUTANTS, ids=[each.__name__ for each, _ in MUTANTS])
+async def test_a_broken_engine_is_rejected_by_the_rule_it_breaks(
+    mutant: type[MemoryEngine], rule: str
+) -> None:
+    assert await check_rule(BY_NAME[rule], lambda clock: MemoryEngine(clock=clock))
+    with pytest.raises(AssertionError):
+        await check_rule(BY_NAME[rule], lambda clock: mutant(clock=clock))
+
+
+async def test_check_engine_names_every_rule_that_is_broken() -> None:
+    kept, broken = "enqueueing_an_id_twice_is_one_task", "a_task_is_promoted_once"
+    with pytest.raises(ExceptionGroup, match="1 of 2 engine rules are broken") as failure:
+        await check_engine(
+            lambda clock: books.PromotedTwice(clock=clock), [BY_NAME[kept], BY_NAME[broken]]
+        )
+    [error] = failure.value.exceptions
+    assert any(broken in note for note in error.__notes__)
