@@ -11,6 +11,8 @@
 Everything public is named here, the helpers for tests in `tidemill.testing`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tidemill.app import BlockingHandle, Call, Handle, Middleware, Options, TaskFunction, Tidemill
 from tidemill.backoff import Backoff, exponential, fixed, linear, polynomial, quadratic
 from tidemill.clock import Clock, SystemClock, VirtualClock
@@ -83,6 +85,9 @@ from tidemill.retry import NEVER, RetryPolicy, RetryRule
 from tidemill.settings import Defaults, Settings, WorkerSettings
 from tidemill.task import Attempt, LogLine, Progress, Retention, State, Task, TaskError
 from tidemill.task_type import TaskType, Unique
+
+if TYPE_CHECKING:
+    from tidemill.worker import Worker
 
 __version__ = "0.1.0"
 
@@ -169,6 +174,7 @@ __all__ = [
     "Unique",
     "UnknownTaskType",
     "VirtualClock",
+    "Worker",
     "WorkerDraining",
     "WorkerError",
     "WorkerSettings",
@@ -181,3 +187,12 @@ __all__ = [
     "polynomial",
     "quadratic",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the worker when it is first named: who only enqueues need not load it."""
+    if name == "Worker":
+        from tidemill.worker import Worker  # noqa: PLC0415  # see above
+
+        return Worker
+    raise AttributeError(f"module 'tidemill' has no attribute {name!r}")

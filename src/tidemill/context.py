@@ -6,7 +6,7 @@ functions, in threads and in child processes.
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
 import msgspec
 
@@ -20,6 +20,8 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 MAX_LOG_LINES = 1_000
 """Lines kept of one attempt; later ones still reach the process's own logging."""
+MAX_LOG_TEXT = 10_000
+"""Characters kept of one line."""
 
 
 class Resource(msgspec.Struct, Generic[R], frozen=True):
@@ -181,38 +183,48 @@ class Context:
     def enqueue(self, call: Call[Any]) -> str:
         """Enqueue a task together with this attempt's settlement; answers its id.
 
-        It exists if and only if this attempt completes, snoozes or waits and is accepted.
+        It exists if and only if this attempt completes or snoozes and is accepted. An attempt
+        that ends in `gather` begins anew, so that it enqueues when it gets here again.
         """
         task = call.new_task(parent_id=self.task_id)
         self._enqueued.append(task)
         return task.id
 
-    async def gather(self, *calls: Call[R], fail: bool = True) -> list[R | None]:
+    @overload
+    async def gather(self, *calls: Call[R], fail: Literal[True] = True) -> list[R]: ...
+    @overload
+    async def gather(self, *calls: Call[R], fail: bool) -> list[R | None]: ...
+    async def gather(self, *calls: Call[R], fail: bool = True) -> list[R] | list[R | None]:
         """Run child tasks and answer their results in order, holding no slot meanwhile.
 
         The function is left here while children are unfinished and begins anew when they are
         final: what it did before must be repeatable, and the calls come in the same order on
         each attempt. With `fail` a failed or cancelled child raises `TaskFailedError`; without,
-        its place holds None.
+        its place holds None. Each call is a task of its own here, whatever its unique key.
         """
         ids = tuple(
             child_id(self.task_id, self._children + ordinal) for ordinal in range(len(calls))
         )
         self._children += len(calls)
         found = await self._ports.tasks(ids)
-        self._enqueued += [
-            call.new_task(task_id=task_id, parent_id=self.task_id)
-            for task_id, call in zip(ids, calls, strict=True)
-            if task_id not in found
-        ]
         live = tuple(
             task_id for task_id in ids if task_id not in found or not found[task_id].state.final
         )
         if live:
+            self._enqueued = [
+                self._child(call, task_id)
+                for task_id, call in zip(ids, calls, strict=True)
+                if task_id not in found
+            ]
             raise Suspended(live)
         return [
             _result(call, found[task_id], fail) for task_id, call in zip(ids, calls, strict=True)
         ]
+
+    def _child(self, call: Call[Any], task_id: str) -> NewTask:
+        # A child that gave way to the holder of its key would be waited for and never come.
+        child = call.new_task(task_id=task_id, parent_id=self.task_id)
+        return msgspec.structs.replace(child, unique=None)
 
     async def transaction(self) -> Transaction:
         """Open the engine's database for this task's own SQL.
@@ -232,7 +244,7 @@ class Context:
         return self._ports.block_on(work)
 
 
-def _result(call: Call[R], task: Task, fail: bool) -> R | None:  # noqa: FBT001  # private
+def _result(call: Call[R], task: Task, fail: bool) -> Any:  # noqa: FBT001  # private
     if task.state is State.COMPLETED:
         return call.decode(task.result)
     if not fail:
@@ -278,8 +290,21 @@ class TaskLogger:
         self._log.log(level, message, *args, extra=extra, stacklevel=3)
         self._lines += 1
         if self._lines <= MAX_LOG_LINES:
-            text = message % args if args else message
-            name = logging.getLevelName(level).lower()
-            self._ports.log(
-                LogLine(from_micros(self._clock.now()), name, text, self._claim.attempt)
-            )
+            self._keep(level, _filled(message, args))
+        elif self._lines == MAX_LOG_LINES + 1:
+            self._keep(logging.WARNING, f"only the first {MAX_LOG_LINES} lines are kept")
+
+    def _keep(self, level: int, text: str) -> None:
+        if len(text) > MAX_LOG_TEXT:
+            text = text[:MAX_LOG_TEXT] + "…"
+        name = logging.getLevelName(level).lower()
+        self._ports.log(LogLine(from_micros(self._clock.now()), name, text, self._claim.attempt))
+
+
+def _filled(message: str, args: tuple[object, ...]) -> str:
+    """The message with its arguments; a mistake in a log line must not fail the task."""
+    record = logging.LogRecord("", logging.INFO, "", 0, message, args, None)
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        return f"{message} {args!r}"

@@ -1,6 +1,7 @@
 """The blocking face: one event loop on a thread of its own, for ordinary code."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -11,37 +12,44 @@ T = TypeVar("T")
 
 
 class Portal:
-    """Runs coroutines for callers without a loop. Its thread starts with the first call."""
+    """Runs coroutines for callers without a loop. Its thread starts with the first call.
+
+    A forked child has the memory of its parent but not its threads, so it starts its own.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end and answer its value; refused on a running event loop."""
+        """Run a coroutine to its end and answer its value; refused on a running event loop.
+
+        Interrupting the caller, as with Ctrl-C, cancels the coroutine.
+        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run_coroutine_threadsafe(work, self._started()).result()
-        work.close()
-        raise ConfigError(
-            "a blocking call on a running event loop would stop it: await the async form instead "
-            "(enqueue for delay, the handle itself for handle.blocking)"
-        )
+            pass
+        else:
+            work.close()
+            raise ConfigError(
+                "a blocking call on a running event loop would stop it: await the async form "
+                "instead (enqueue for delay, the handle itself for handle.blocking)"
+            )
+        running = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+            if self._loop is None or self._process != os.getpid():
+                self._loop, self._process = asyncio.new_event_loop(), os.getpid()
                 thread = threading.Thread(
                     target=self._loop.run_forever, name="tidemill-blocking", daemon=True
                 )
                 thread.start()
             return self._loop
-
-    def close(self) -> None:
-        """Stop the loop; a later call starts a new one."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)

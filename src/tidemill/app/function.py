@@ -1,13 +1,14 @@
 """The callable face of a task type: what `@app.task` gives back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-import msgspec
-
 from tidemill.app.handle import BlockingHandle, Handle
 from tidemill.app.options import NO_OPTIONS, Options
+from tidemill.clock import duration
+from tidemill.codec import DEFAULT_CODEC
+from tidemill.errors import ConfigError
 from tidemill.task import NewTask
 from tidemill.task_type import TaskType, Unique
 
@@ -48,23 +49,33 @@ class TaskFunction(Generic[P, R]):
         When the unique key of the task is held, the handle is that of the first task, with
         `duplicate=True`, or `DuplicateUniqueKey` is raised if the rule is to reject.
         """
-        (handle,) = await self._app.enqueue_many([self.call(*args, **kwargs)], tx=self._options.tx)
-        return handle
+        return await self._app.enqueue(self._bound(args, kwargs), tx=self._options.tx)
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
-        """Enqueue from ordinary code and wait until the engine has accepted the task."""
+        """Enqueue from ordinary code and wait until the engine has accepted the task.
+
+        On a running event loop it raises `ConfigError`: await `enqueue` there.
+        """
         return self._app.run_blocking(self.enqueue(*args, **kwargs)).blocking
 
     async def enqueue_many(self, payloads: Iterable[Mapping[str, Any]]) -> list[Handle[R]]:
-        """Enqueue one task per mapping of arguments, all of them or none, in one step."""
-        bind = self.task_type.signature.bind
-        calls = [
-            Call[R](self._app, self.task_type, self._options, bind((), each)) for each in payloads
-        ]
-        return await self._app.enqueue_many(calls, tx=self._options.tx)
+        """Enqueue one task per mapping of arguments, all of them or none, in one step.
+
+        A held unique key never raises here: its handle says `duplicate=True`.
+        """
+        return await self._app.enqueue_many(
+            [self._bound((), each) for each in payloads], tx=self._options.tx
+        )
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
         """Describe a call without enqueueing it, for `ctx.gather`, `ctx.enqueue` and bulk."""
+        if self._options.tx is not None:
+            raise ConfigError(
+                "a call cannot carry a transaction: give it to app.enqueue_many(calls, tx=…)"
+            )
+        return self._bound(args, kwargs)
+
+    def _bound(self, args: Sequence[object], kwargs: Mapping[str, object]) -> "Call[R]":
         payload = self.task_type.signature.bind(args, kwargs)
         return Call(self._app, self.task_type, self._options, payload)
 
@@ -88,27 +99,28 @@ class TaskFunction(Generic[P, R]):
     ) -> "TaskFunction[P, R]":
         """The same function with options for its enqueues; later calls add to earlier ones.
 
-        Durations are `timedelta` or seconds. `Options` says what each means.
+        Durations are `timedelta` or seconds. `Options` says what each means. Tags add up; a
+        `delay` and a `run_at` replace each other.
         """
-        given = {
-            "id": id,
-            "queue": queue,
-            "priority": priority,
-            "max_attempts": max_attempts,
-            "delay": as_duration(delay),
-            "run_at": run_at,
-            "expires_at": expires_at,
-            "timeout": as_duration(timeout),
-            "soft_timeout": as_duration(soft_timeout),
-            "unique": as_unique(unique),
-            "user_id": user_id,
-            "project_id": project_id,
-            "tags": None if tags is None else tuple(tags),
-            "tx": tx,
-        }
-        said = {name: value for name, value in given.items() if value is not None}
-        present = {name: getattr(self._options, name) for name in Options.__struct_fields__}
-        return TaskFunction(self._app, self.task_type, Options(**{**present, **said}))
+        said = Options(
+            id=id,
+            queue=queue,
+            priority=priority,
+            max_attempts=max_attempts,
+            delay=as_duration(delay),
+            run_at=run_at,
+            expires_at=expires_at,
+            timeout=as_duration(timeout),
+            soft_timeout=as_duration(soft_timeout),
+            unique=as_unique(unique),
+            user_id=user_id,
+            project_id=project_id,
+            tags=as_names(tags),
+            tx=tx,
+        )
+        if said.unique is not None:
+            said.unique.check(self.task_type.signature)
+        return TaskFunction(self._app, self.task_type, said.over(self._options))
 
 
 class Call(Generic[R]):
@@ -142,15 +154,22 @@ def decode_result(task_type: TaskType | None, result: bytes | None) -> Any:
     if result is None:
         return None
     if task_type is None:
-        return msgspec.json.decode(memoryview(result)[3:])
+        return DEFAULT_CODEC.decode(result)
     return task_type.signature.decode_result(result)
 
 
 def as_duration(value: timedelta | float | None) -> timedelta | None:
     """A duration given as `timedelta` or as seconds."""
-    return timedelta(seconds=value) if isinstance(value, int | float) else value
+    return None if value is None else duration(value)
 
 
 def as_unique(value: Unique | str | None) -> Unique | None:
     """A unique key given by its rule or by its template alone."""
     return Unique(value) if isinstance(value, str) else value
+
+
+def as_names(tags: Iterable[str] | None) -> tuple[str, ...]:
+    """Tags as a tuple; one text would be taken for its letters."""
+    if isinstance(tags, str):
+        raise ConfigError(f"tags are a list of names: write [{tags!r}]")
+    return tuple(tags or ())

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from tidemill.app.watch import Look
 from tidemill.engine import Retrial, TaskQuery, Transition
 from tidemill.errors import (
     DuplicateUniqueKey,
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from tidemill.app.tidemill import Tidemill
 
 R = TypeVar("R")
-_PAGE = 500
-_PATIENCE = timedelta(seconds=5)
-"""How long one look at the feed waits; `result` and `events` then look again."""
 
 
 class Handle(Generic[R]):
@@ -46,19 +44,22 @@ class Handle(Generic[R]):
 
     async def get(self) -> Task:
         """The task's record with payload, attempts and logs; raises `TaskNotFound`."""
+        return await self._record(details=True)
+
+    async def state(self) -> State:
+        """The state now; raises `TaskNotFound`."""
+        return (await self._record()).state
+
+    async def progress(self) -> Progress | None:
+        """The last progress that the task reported, None before the first."""
+        return (await self._record()).progress
+
+    async def _record(self, *, details: bool = False) -> Task:
         engine = await self._app.engine()
-        page = await engine.find(TaskQuery(ids=(self.id,), details=True))
+        page = await engine.find(TaskQuery(ids=(self.id,), details=details))
         if not page.tasks:
             raise TaskNotFound(self.id)
         return page.tasks[0]
-
-    async def state(self) -> State:
-        """The state now."""
-        return (await self.get()).state
-
-    async def progress(self) -> Progress | None:
-        """The last progress that the task reported."""
-        return (await self.get()).progress
 
     async def result(self, timeout: timedelta | float | None = None) -> R:
         """Wait until the task is final and answer its result.
@@ -67,11 +68,12 @@ class Handle(Generic[R]):
         `timeout` (a timedelta or seconds; None waits for ever). The task goes on meanwhile.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 task = await self._final()
         except TimeoutError:
-            if seconds is None:
+            if not limit.expired():
                 raise
             raise ResultTimeout(f"task {self.id} is not final after {seconds:g} s") from None
         if task.state is State.COMPLETED:
@@ -88,33 +90,34 @@ class Handle(Generic[R]):
         )
 
     async def _final(self) -> Task:
-        engine = await self._app.engine()
-        cursor = (await engine.feed(None, 1, timedelta(0))).cursor
-        task = await self.get()
-        while not task.state.final:
-            page = await engine.feed(cursor, _PAGE, _PATIENCE)
-            cursor = page.cursor
-            ended = any(each.task_id == self.id and each.state.final for each in page.entries)
-            if ended or page.cut or not page.entries:
-                task = await self.get()
+        task = await self._record()
+        if task.state.final:
+            return task
+        watch = await self._app.watch()
+        async with watch.task(self.id) as news:
+            task = await self._record()
+            while not task.state.final:
+                told = await news()
+                if isinstance(told, Look) or told.state.final:
+                    task = await self._record()
         return task
 
     async def events(self) -> AsyncIterator[Transition]:
-        """The task's transitions and progress from now on, in order, until it is final."""
-        engine = await self._app.engine()
-        cursor = (await engine.feed(None, 1, timedelta(0))).cursor
-        if (await self.get()).state.final:
-            return
-        while True:
-            page = await engine.feed(cursor, _PAGE, _PATIENCE)
-            cursor = page.cursor
-            for entry in page.entries:
-                if entry.task_id == self.id:
-                    yield entry
-                    if entry.state.final:
-                        return
-            if page.cut and (await self.get()).state.final:
-                return
+        """The task's transitions and progress from now on, in order, until it is final.
+
+        Nothing when it is final already. Transitions that the engine's feed has dropped before
+        they were read are missing.
+        """
+        watch = await self._app.watch()
+        async with watch.task(self.id) as news:
+            final = (await self._record()).state.final
+            while not final:
+                told = await news()
+                if isinstance(told, Transition):
+                    yield told
+                    final = told.state.final
+                elif told is Look.MISSED:
+                    final = (await self._record()).state.final
 
     async def cancel(self, reason: str = "") -> State:
         """Cancel it if it waits, ask it to stop if it runs; answers the state then.
@@ -182,6 +185,3 @@ class BlockingHandle(Generic[R]):
     def retry(self) -> None:
         """Run a failed or cancelled task again."""
         self._app.run_blocking(self._handle.retry())
-
-
-AnyHandle = Handle[Any]

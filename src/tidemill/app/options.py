@@ -1,6 +1,7 @@
 """Options of one enqueue, and how a call with them becomes a task."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,8 +16,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What one enqueue says besides its arguments; None leaves it to the task type.
 
     `id` makes the caller choose the task's UUID: enqueueing it twice is one task. `delay` counts
-    from the engine's now, `run_at` and `expires_at` are aware instants. `tx` is the caller's open
-    transaction in the engine's own database.
+    from the engine's now, `run_at` and `expires_at` are aware instants. `tags` come on top of the
+    task type's. `tx` is the caller's open transaction in the engine's own database. What no task
+    could have raises `ConfigError`.
     """
 
     id: str | None = None
@@ -38,12 +40,22 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what no engine could hold, where it was written."""
         if self.delay is not None and self.run_at is not None:
             raise ConfigError("give a delay or run_at, not both")
+        if self.delay is not None and self.delay < timedelta(0):
+            raise ConfigError(f"a task cannot be delayed into the past: {self.delay}")
         for name in ("run_at", "expires_at"):
             instant = getattr(self, name)
             if instant is not None and instant.tzinfo is None:
                 raise ConfigError(
                     f"{name} {instant.isoformat()} has no time zone: use an aware one"
                 )
+        for name in ("timeout", "soft_timeout"):
+            duration = getattr(self, name)
+            if duration is not None and duration <= timedelta(0):
+                raise ConfigError(f"{name} {duration} must be above 0; leave it out for none")
+        if self.timeout and self.soft_timeout and self.soft_timeout >= self.timeout:
+            raise ConfigError(
+                f"the soft timeout {self.soft_timeout} must be below the timeout {self.timeout}"
+            )
         if self.queue is not None and not is_name(self.queue):
             raise ConfigError(f"{self.queue!r} cannot name a queue: 1-200 of A-Z a-z 0-9 _ . : -")
         if self.priority is not None and not LOWEST_PRIORITY <= self.priority <= HIGHEST_PRIORITY:
@@ -52,14 +64,33 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"max_attempts counts the first attempt too: {self.max_attempts} < 1")
         if self.id is not None:
             try:
-                parse_id(self.id)
+                msgspec.structs.force_setattr(self, "id", parse_id(self.id))
             except ValueError as error:
                 raise ConfigError(
                     f"{self.id!r} is not a UUID, so it cannot be a task id"
                 ) from error
 
+    def over(self, earlier: "Options") -> "Options":
+        """These options laid over earlier ones: what is said here wins, and tags add up.
 
+        `delay` and `run_at` both say when, so that either replaces both.
+        """
+        if earlier is NO_OPTIONS:
+            return self
+        said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+        if self.delay is not None or self.run_at is not None:
+            said = {"delay": self.delay, "run_at": self.run_at, **said}
+        said["tags"] = distinct(earlier.tags, self.tags)
+        return msgspec.structs.replace(earlier, **said)
+
+
+FIELDS = Options.__struct_fields__
 NO_OPTIONS = Options()
+
+
+def distinct(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Both without repeats, in order."""
+    return tuple(dict.fromkeys((*first, *more)))
 
 
 def new_task(
@@ -69,10 +100,14 @@ def new_task(
     *,
     task_id: str,
     queue: str,
+    now: Callable[[], datetime],
     parent_id: str | None = None,
     retried_from: str | None = None,
 ) -> NewTask:
-    """The task that a call with these options enqueues; `queue` is where routes send it."""
+    """The task that a call with these options enqueues.
+
+    `queue` is where routes send it; `now` is asked when the task type's expiry counts from it.
+    """
     if options is NO_OPTIONS and task_type.unique is None and task_type.expires is None:
         return NewTask(
             id=task_id,
@@ -90,7 +125,7 @@ def new_task(
     arguments = task_type.signature.load(payload) if unique else {}
     expires_at = options.expires_at
     if expires_at is None and task_type.expires is not None:
-        start = options.run_at or datetime.now(UTC) + (options.delay or timedelta())
+        start = options.run_at or now() + (options.delay or timedelta())
         expires_at = start + task_type.expires
     return NewTask(
         id=task_id,
@@ -108,7 +143,7 @@ def new_task(
         retention=task_type.retention,
         user_id=options.user_id,
         project_id=options.project_id,
-        tags=(*task_type.tags, *options.tags),
+        tags=distinct(task_type.tags, options.tags) if options.tags else task_type.tags,
         parent_id=parent_id,
         retried_from=retried_from,
     )

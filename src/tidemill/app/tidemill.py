@@ -1,6 +1,6 @@
 """Tidemill: the registry of task types, and the way to an engine."""
 
-import asyncio
+import inspect
 import os
 from collections.abc import (
     AsyncIterator,
@@ -12,26 +12,41 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
 from tidemill.app.blocking import Portal
-from tidemill.app.function import Call, TaskFunction, as_duration, as_unique, decode_result
+from tidemill.app.function import (
+    Call,
+    TaskFunction,
+    as_duration,
+    as_names,
+    as_unique,
+    decode_result,
+)
 from tidemill.app.handle import Handle
 from tidemill.app.options import Options, new_task
 from tidemill.app.routes import Routes
+from tidemill.app.sessions import Sessions
+from tidemill.app.watch import Watch
+from tidemill.clock import Clock, SystemClock, from_micros
 from tidemill.codec import Codec
 from tidemill.context import Context, Resource
 from tidemill.engine import Engine
-from tidemill.engines import open_engine
-from tidemill.errors import DeclarationError, DuplicateUniqueKey, UnknownTaskType
+from tidemill.errors import (
+    ConfigError,
+    DeclarationError,
+    DuplicateUniqueKey,
+    TaskNotFound,
+    UnknownTaskType,
+)
 from tidemill.events import Bus, Event, TaskEnqueued
-from tidemill.ids import IdMaker
+from tidemill.ids import IdMaker, parse_id
 from tidemill.outcome import Cancel, Snooze
 from tidemill.retry import RetryPolicy
-from tidemill.settings import DEFAULT_URL, Defaults, Settings
+from tidemill.settings import Defaults, Settings
 from tidemill.task import NewTask, Retention, Task
 from tidemill.task_type import Isolation, TaskType, Unique, declare
 
@@ -63,25 +78,30 @@ class Decorator(Protocol):
 class Tidemill:
     """An application: its task types, and the engine that holds its tasks.
 
-    `url` names the engine (`sqlite:///tidemill.db`, `memory://`); the environment variable
-    `TIDEMILL_URL` wins over it. `routes` assign queues by name pattern to task types that name
-    none. Nothing is opened before the first enqueue.
+    `url` names the engine (`sqlite:///tidemill.db`, `memory://`) and wins over that of `settings`;
+    the environment variable `TIDEMILL_URL` wins over both. `routes` assign queues by name pattern
+    to task types that name none. `middleware` wraps each run of a task, the first outermost.
+    Nothing is opened before the first call that needs the engine.
+
+    `settings`, `middleware`, `resources` and `task_types` are what was declared, `bus` hands
+    events on, and `import_path` (`module:name`) is where another process finds the application,
+    None until the command line has found it.
     """
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         *,
         defaults: Defaults | None = None,
         settings: Settings | None = None,
         routes: Mapping[str, str] | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
-        settings = settings or Settings(url=url)
-        if defaults is not None:
-            settings = msgspec.structs.replace(settings, defaults=defaults)
+        settings = settings or Settings()
         self.settings = msgspec.structs.replace(
-            settings, url=os.environ.get("TIDEMILL_URL", settings.url)
+            settings,
+            url=os.environ.get("TIDEMILL_URL") or url or settings.url,
+            defaults=defaults or settings.defaults,
         )
         self.middleware: tuple[Middleware, ...] = tuple(middleware)
         self.resources: tuple[Resource[Any], ...] = ()
@@ -92,8 +112,8 @@ class Tidemill:
         self._task_types: dict[str, TaskType] = {}
         self._ids = IdMaker()
         self._portal = Portal()
-        self._engine: Engine | None = None
-        self._sessions: dict[tuple[int, asyncio.AbstractEventLoop], asyncio.Future[Engine]] = {}
+        self._clock: Clock = SystemClock()
+        self._sessions = Sessions(self.settings.url)
 
     # declare
 
@@ -156,17 +176,26 @@ class Tidemill:
     def _declare(
         self, function: Callable[..., Any], said: dict[str, Any]
     ) -> TaskFunction[..., Any]:
-        for name in ("timeout", "soft_timeout", "expires"):
-            said[name] = as_duration(said.get(name))
+        durations = ("timeout", "soft_timeout", "expires")
         retention = said.get("retention")
-        if isinstance(retention, timedelta):
-            said["retention"] = Retention(retention, retention, retention)
-        said["unique"] = as_unique(said.get("unique"))
-        said["tags"] = tuple(said.get("tags", ()))
-        codec = Codec(limit=self.settings.payload_limit)
-        task_type = declare(function, self.settings.defaults, codec=codec, **said)
+        task_type = declare(
+            function,
+            self.settings.defaults,
+            codec=Codec(limit=self.settings.payload_limit),
+            **said
+            | {name: as_duration(said.get(name)) for name in durations}
+            | {
+                "retention": Retention(retention, retention, retention)
+                if isinstance(retention, timedelta)
+                else retention,
+                "unique": as_unique(said.get("unique")),
+                "tags": as_names(said.get("tags")),
+            },
+        )
         if task_type.name in self._task_types:
-            raise DeclarationError(f"{task_type.name} is declared twice; name one of them")
+            raise DeclarationError(
+                f"{task_type.name} is declared twice: give one of them another name"
+            )
         self._task_types[task_type.name] = task_type
         self._queues[task_type.name] = (
             task_type.queue or self._routes.queue_of(task_type.name) or self.settings.defaults.queue
@@ -177,14 +206,25 @@ class Tidemill:
         """Declare something that each worker process opens once: an async generator function.
 
         Resources open in the order of declaration and close in reverse; a task reaches one by
-        `ctx.use(resource)`.
+        `ctx.use(resource)`. Raises `DeclarationError`.
         """
+        if not inspect.isasyncgenfunction(opener):
+            raise DeclarationError(
+                f"a resource is an async generator function that yields its value; {opener!r} is "
+                "none"
+            )
+        if any(each.name == opener.__qualname__ for each in self.resources):
+            raise DeclarationError(f"a resource called {opener.__qualname__} is declared already")
         made = Resource(opener.__qualname__, opener)
         self.resources = (*self.resources, made)
         return made
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], Any]], Callable[[E], Any]]:
-        """Subscribe a function to events of a kind seen in this process."""
+        """Subscribe a function to events of a kind seen in this process: `@app.on(TaskFailed)`.
+
+        It is called at once, in the thread where the event happened, so it must be quick and
+        must not wait. What it raises is logged and disturbs nobody. `Event` stands for all kinds.
+        """
 
         def subscribe(listener: Callable[[E], Any]) -> Callable[[E], Any]:
             self.bus.subscribe(kind, listener)
@@ -222,25 +262,48 @@ class Tidemill:
             payload,
             task_id=task_id or options.id or self._ids.make(),
             queue=options.queue or self._queues[task_type.name],
+            now=self._now,
             parent_id=parent_id,
         )
 
+    async def enqueue(self, call: Call[R], *, tx: Any = None) -> Handle[R]:
+        """Enqueue one call; raises `DuplicateUniqueKey` if its unique key is held and rejects."""
+        task = call.new_task()
+        (handle,) = await self._enqueue([task], tx)
+        if handle.duplicate and task.unique and task.unique.on_conflict == "reject":
+            raise DuplicateUniqueKey(task.unique.key, handle.id)
+        return handle
+
     async def enqueue_many(self, calls: Iterable[Call[R]], *, tx: Any = None) -> list[Handle[R]]:
-        """Enqueue calls in one step, all of them or none; answers their handles in order."""
+        """Enqueue calls in one step, all of them or none; answers their handles in order.
+
+        A call whose unique key is held is not enqueued, whatever its rule on conflict: its handle
+        says `duplicate=True`. To raise would lose the handles of the others.
+        """
         tasks = [call.new_task() for call in calls]
+        if len({task.id for task in tasks}) < len(tasks):
+            raise ConfigError(
+                "one id was given to several tasks: leave `id` out, or give it singly"
+            )
+        return await self._enqueue(tasks, tx)
+
+    async def _enqueue(self, tasks: list[NewTask], tx: Any) -> list[Handle[Any]]:
         engine = await self.engine()
         answers = await engine.enqueue(tasks, tx=tx)
         if self.bus.wanted(TaskEnqueued):
             for task, answer in zip(tasks, answers, strict=True):
                 self.bus.emit(TaskEnqueued(task, answer.task_id, answer.duplicate))
-        for task, answer in zip(tasks, answers, strict=True):
-            if answer.duplicate and task.unique and task.unique.on_conflict == "reject":
-                raise DuplicateUniqueKey(task.unique.key, answer.task_id)
         return [Handle(self, answer.task_id, duplicate=answer.duplicate) for answer in answers]
 
     def handle(self, task_id: str) -> Handle[Any]:
-        """Find a task again by its id; whether it exists shows with the first question."""
-        return Handle(self, task_id)
+        """Find a task again by its id; whether it exists shows with the first question.
+
+        A text that is no UUID raises `TaskNotFound` at once.
+        """
+        try:
+            return Handle(self, parse_id(task_id))
+        except ValueError:
+            raise TaskNotFound(task_id) from None
 
     def decode_result(self, task: Task) -> Any:
         """The value of a completed task's result."""
@@ -249,43 +312,39 @@ class Tidemill:
     # the engine
 
     async def engine(self) -> Engine:
-        """The engine, opened in this process for the running event loop."""
-        loop = asyncio.get_running_loop()
-        place = (os.getpid(), loop)
-        if place not in self._sessions:
-            self._forget_closed_loops()
-            self._sessions[place] = loop.create_task(self._open())
-        opening = self._sessions[place]
-        return opening.result() if opening.done() else await asyncio.shield(opening)
+        """The engine, opened in this process for the running event loop.
 
-    async def _open(self) -> Engine:
-        base = self._engine or open_engine(self.settings.url)
-        session = base.session()
-        try:
-            await session.migrate()
-        except BaseException:
-            self._sessions.pop((os.getpid(), asyncio.get_running_loop()), None)
-            raise
-        return session
+        The first call opens it; one that fails raises, and the next call tries again.
+        """
+        return (await self._sessions.here()).engine
 
-    def _forget_closed_loops(self) -> None:
-        for place in list(self._sessions):
-            if place[0] != os.getpid() or place[1].is_closed():
-                del self._sessions[place]
+    async def watch(self) -> Watch:
+        """The reader of the engine's feed on the running event loop, shared by all handles."""
+        return (await self._sessions.here()).watch
 
-    def use_engine(self, engine: Engine | None) -> None:
-        """Work on an engine that is already there instead of the URL's; None goes back to it."""
-        self._engine = engine
-        self._sessions.clear()
+    def use_engine(self, engine: Engine | None, *, clock: Clock | None = None) -> None:
+        """Work on an engine that is already there instead of the URL's; None goes back to it.
+
+        `clock` is the one that the engine reads, where that is not the system's.
+        """
+        self._sessions.use(engine)
+        self._clock = clock or SystemClock()
 
     async def close(self) -> None:
-        """Close what this application opened on the running event loop."""
-        session = self._sessions.pop((os.getpid(), asyncio.get_running_loop()), None)
-        if session is not None:
-            await (await session).close()
+        """Close what this application opened on the running event loop; a later call reopens it.
+
+        `app.run_blocking(app.close())` closes what `delay` and blocking handles use.
+        """
+        await self._sessions.close()
+
+    def _now(self) -> datetime:
+        return from_micros(self._clock.now())
 
     def run_blocking(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine of this application from ordinary code."""
+        """Run a coroutine of this application from ordinary code, on a thread of its own.
+
+        Raises `ConfigError` on a running event loop, which it would stop.
+        """
         return self._portal.run(work)
 
 

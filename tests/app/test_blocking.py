@@ -1,0 +1,112 @@
+"""The blocking face: the same application from ordinary code, threads and forked children."""
+
+import asyncio
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import Hand
+from tidemill import (
+    ConfigError,
+    Handle,
+    InvalidTransition,
+    PayloadInvalid,
+    ResultTimeout,
+    State,
+    Tidemill,
+)
+
+
+async def double(number: int) -> int:
+    return number * 2
+
+
+def test_ordinary_code_enqueues_and_waits(app: Tidemill, hand: Hand) -> None:
+    async def work() -> None:
+        await hand.complete(await hand.take(), 4)
+
+    handle = app.task(double).delay(2)
+    assert (handle.state(), handle.progress(), handle.duplicate) == (State.PENDING, None, False)
+    with pytest.raises(ResultTimeout):
+        handle.result(timeout=0.01)
+    app.run_blocking(work())
+    assert handle.result() == 4
+    assert handle.get().id == handle.id
+
+
+def test_ordinary_code_operates(app: Tidemill) -> None:
+    handle = app.task(double).delay(2)
+    assert handle.cancel("no") is State.CANCELLED
+    handle.retry()
+    assert handle.state() is State.PENDING
+    with pytest.raises(InvalidTransition):
+        handle.retry()
+
+
+def test_errors_arrive_as_they_are(app: Tidemill) -> None:
+    with pytest.raises(PayloadInvalid):
+        app.task(double).delay("2")  # type: ignore[arg-type]  # what is refused
+
+
+def test_many_threads_share_one_application(app: Tidemill, hand: Hand) -> None:
+    sending = app.task(double)
+    with ThreadPoolExecutor(8) as threads:
+        ids = {handle.id for handle in threads.map(sending.delay, range(200))}
+    assert len(ids) == 200
+    assert {claim.ref.task_id for claim in app.run_blocking(hand.claim(limit=500))} == ids
+
+
+async def test_on_a_running_loop_it_is_refused_and_says_what_to_do(app: Tidemill) -> None:
+    sending = app.task(double)
+    handle: Handle[int] = await sending.enqueue(2)
+    for call in (lambda: sending.delay(2), handle.blocking.get, handle.blocking.result):
+        with pytest.raises(ConfigError, match="await the async form instead"):
+            call()
+
+
+async def test_a_thread_of_async_code_may_block(app: Tidemill) -> None:
+    handle = await asyncio.to_thread(app.task(double).delay, 2)
+    assert await app.handle(handle.id).state() is State.PENDING
+
+
+def test_interrupting_the_caller_ends_the_wait(app: Tidemill) -> None:
+    handle = app.task(double).delay(2)
+    waiter = threading.get_ident()
+
+    async def listens() -> bool:
+        return bool((await app.watch())._listeners)
+
+    def interrupt() -> None:
+        while not app.run_blocking(listens()):
+            pass
+        signal.pthread_kill(waiter, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        handle.result()
+    interrupter.join()
+    while app.run_blocking(listens()):
+        pass
+
+
+def test_a_forked_child_blocks_on_a_thread_of_its_own(
+    make_app: Callable[..., Tidemill], tmp_path: Path
+) -> None:
+    sending = make_app().task(double)
+    sending.delay(1)
+    answer = tmp_path / "answer"
+
+    def child() -> None:
+        answer.write_text(str(sending.delay(2).state()))
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert answer.read_text() == "pending"
