@@ -1,0 +1,198 @@
+"""The inside of a child process: it runs one claim at a time until its worker goes away."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from tidemill.app import Tidemill
+from tidemill.engine import Transaction
+from tidemill.errors import EngineRefused, EngineUnavailable, SoftTimeout
+from tidemill.task import Claim, LogLine, Progress, Task
+from tidemill.worker.attempt import attempt
+from tidemill.worker.failure import describe
+from tidemill.worker.interrupt import Interruptible
+from tidemill.worker.loading import import_app
+from tidemill.worker.ports import block_on
+from tidemill.worker.resources import Resources
+from tidemill.worker.threads import Call, Threads
+from tidemill.worker.verdict import Verdict
+from tidemill.worker.wire import (
+    Do,
+    Done,
+    Find,
+    Found,
+    FromChild,
+    Logged,
+    Ready,
+    Reported,
+    Soften,
+    ToChild,
+    Unable,
+    Wire,
+    read_in_child,
+    write,
+)
+
+R = TypeVar("R")
+MIB = 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+def main(app_path: str, wire: Wire, memory_mib: int | None) -> None:
+    """Serve one worker; the process ends with this function, or with its worker."""
+    die_with_parent(signal.SIGKILL)
+    # A terminal sends Ctrl-C to the whole group: what happens then is for the worker to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        if memory_mib is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_mib * MIB, memory_mib * MIB))
+        app = import_app(app_path)
+    except BaseException as error:  # noqa: BLE001  # the worker tells it
+        problem = describe(error)
+        write(wire, Unable(f"{app_path} cannot be imported: {problem.type}: {problem.message}"))
+        return
+    asyncio.run(_serve(app, wire))
+
+
+def die_with_parent(how: signal.Signals) -> None:
+    """Let the kernel end this process when its parent ends (Linux; elsewhere the pipe tells)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))
+
+
+async def _serve(app: Tidemill, wire: Wire) -> None:
+    child = _Child(app, wire)
+    try:
+        await child.resources.open(app.resources)
+    except Exception as error:  # noqa: BLE001  # the worker tells it
+        problem = describe(error)
+        child.tell(Unable(f"a resource cannot be opened: {problem.type}: {problem.message}"))
+        return
+    child.tell(Ready())
+    threading.Thread(target=child.read, name="tidemill-wire", daemon=True).start()
+    while (claim := await child.claims.get()) is not None:
+        child.tell(Done.of(await child.attempt(claim)))
+    await child.resources.close()
+    await app.close()
+
+
+class _Child:
+    """One child process: its ports, and the claim that it runs."""
+
+    def __init__(self, app: Tidemill, wire: Wire) -> None:
+        self.resources = Resources()
+        self.claims: asyncio.Queue[Claim | None] = asyncio.Queue()
+        self._app = app
+        self._wire = wire
+        self._guard = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._threads = Threads(1, "task")
+        self._answers: asyncio.Queue[Found] = asyncio.Queue()
+        self._asking = asyncio.Lock()
+        self._busy = False
+        self._softened = False
+        self._soften: Callable[[], None] = _nothing
+
+    # the wire
+
+    def tell(self, value: FromChild) -> None:
+        """Send to the worker, from any thread."""
+        with self._guard:
+            write(self._wire, value)
+
+    def read(self) -> None:
+        """Read what the worker sends until it goes away."""
+        try:
+            while True:
+                message = read_in_child(self._wire)
+                self._loop.call_soon_threadsafe(self._take, message)
+        except (EOFError, OSError):
+            if self._busy:
+                os._exit(1)  # nobody wants the outcome any more
+            self._loop.call_soon_threadsafe(self.claims.put_nowait, None)
+
+    def _take(self, message: ToChild) -> None:
+        match message:
+            case Do(claim):
+                self._busy = True
+                self.claims.put_nowait(claim)
+            case Soften():
+                self._softened = True
+                self._soften()
+            case Found():
+                self._answers.put_nowait(message)
+
+    # the attempt
+
+    async def attempt(self, claim: Claim) -> Verdict:
+        """Run one claim through middleware and function; its verdict."""
+        self._softened = False
+        task_type = self._app.task_types[claim.task_type]
+        try:
+            return await attempt(
+                task_type,
+                claim,
+                call=self._on_loop if task_type.is_async else self._on_thread,
+                ports=lambda: self,
+                middleware=self._app.middleware,
+            )
+        finally:
+            self._soften = _nothing
+            self._busy = False
+
+    def _on_loop(
+        self, function: Callable[..., Any], arguments: Mapping[str, object]
+    ) -> Awaitable[Any]:
+        inside = Interruptible(function(**arguments))
+        self._soften = inside.interrupt
+        return inside
+
+    def _on_thread(
+        self, function: Callable[..., Any], arguments: Mapping[str, object]
+    ) -> Awaitable[Any]:
+        def started(call: Call) -> None:
+            self._soften = partial(call.raise_inside, SoftTimeout)
+
+        return self._threads.run(partial(function, **arguments), started)
+
+    # the ports
+
+    def report(self, progress: Progress) -> None:
+        self.tell(Reported(progress))
+
+    def log(self, line: LogLine) -> None:
+        self.tell(Logged(line))
+
+    def stopping(self) -> bool:
+        return self._softened
+
+    async def tasks(self, ids: tuple[str, ...]) -> dict[str, Task]:
+        async with self._asking:
+            self.tell(Find(ids))
+            answer = await self._answers.get()
+        if answer.problem:
+            raise EngineUnavailable(answer.problem)
+        return {task.id: task for task in answer.tasks}
+
+    async def begin(self) -> Transaction:
+        raise EngineRefused(
+            "ctx.transaction() is of the worker's own process: this task runs in a child process, "
+            "as its isolation is 'process' or as its worker died while it ran before"
+        )
+
+    def resource(self, name: str) -> Any:
+        return self.resources.get(name)
+
+    def block_on(self, work: Coroutine[Any, Any, R]) -> R:
+        return block_on(work, self._loop)
+
+
+def _nothing() -> None:
+    """Soften nothing: no function is running."""

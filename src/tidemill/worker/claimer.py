@@ -1,0 +1,114 @@
+"""The first stage: takes as many tasks as a pool has free slots."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from tidemill.engine import ClaimRequest, Engine
+from tidemill.events import Bus
+from tidemill.task import Claim
+from tidemill.worker.belt import Belt
+from tidemill.worker.insist import insist
+from tidemill.worker.slots import Slots
+
+POLL = timedelta(seconds=1)
+"""How long one wait for a hint lasts: what a missed hint costs at most."""
+
+LONGEST_PAUSE = 0.05
+"""Seconds between hints that lead to nothing, as when only tasks of unknown types are pending."""
+
+
+class Claimer:
+    """Claims for one pool: waits for a free slot, claims, hands over; waits where there is nothing.
+
+    `request` says what to ask for; its id and its numbers are filled in for each call. `beside` are
+    the slots of the pool that takes tasks which must run alone. `settling` is the belt whose room
+    bounds what this worker holds but has not settled. `allowance` bounds the next claim further.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        bus: Bus,
+        request: ClaimRequest,
+        *,
+        slots: Slots,
+        beside: Slots,
+        settling: Belt[Any],
+        allowance: Callable[[], int],
+        deliver: Callable[[Sequence[Claim]], None],
+    ) -> None:
+        self._engine = engine.session()  # its hints are for the types that this pool asks for
+        self._bus = bus
+        self._request = request
+        self._slots = slots
+        self._beside = beside
+        self._settling = settling
+        self._allowance = allowance
+        self._deliver = deliver
+        self._stopping = asyncio.Event()
+        self._fruitless = 0
+
+    def stop(self) -> None:
+        """Claim no more; a claim that is under way is still delivered."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Claim until stopped."""
+        try:
+            await self._claim_on()
+        finally:
+            await self._engine.close()
+
+    async def _claim_on(self) -> None:
+        while not self._stopping.is_set():
+            if self._slots.free <= 0 or not self._settling.has_room:
+                await self._unless_stopped(self._demand())
+                continue
+            limit = min(self._slots.free, self._allowance())
+            if limit <= 0:
+                return
+            claims = await self._claim(limit)
+            if claims:
+                self._fruitless = 0
+                self._deliver(claims)
+            else:
+                await self._unless_stopped(self._hint())
+
+    async def _claim(self, limit: int) -> list[Claim]:
+        request = msgspec.structs.replace(
+            self._request,
+            claim_id=str(uuid.uuid4()),
+            limit=limit,
+            alone=min(limit, max(0, self._beside.free)),
+        )
+        return await insist("claim", lambda: self._engine.claim(request), self._bus)
+
+    async def _demand(self) -> None:
+        await self._slots.available()
+        await self._settling.room()
+
+    async def _hint(self) -> None:
+        if self._fruitless:
+            await asyncio.sleep(min(LONGEST_PAUSE, 0.001 * 2**self._fruitless))
+        started = time.monotonic()
+        await insist("wait", lambda: self._engine.wait(self._request.queues, POLL), self._bus)
+        at_once = time.monotonic() - started < LONGEST_PAUSE
+        self._fruitless = min(self._fruitless + 1, 10) if at_once else 0
+
+    async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
+        wait = asyncio.ensure_future(waiting)
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({wait, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not wait.done():
+                wait.cancel()
+        if wait.done() and not wait.cancelled():
+            wait.result()
