@@ -1,0 +1,141 @@
+"""`tidemill up` and `tidemill worker`: programs that run until they are told to stop."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tidemill.app import Tidemill
+from tidemill.cli.announce import announce, announce_end
+from tidemill.cli.session import Session
+from tidemill.errors import ConfigError
+from tidemill.ids import is_name
+from tidemill.settings import WorkerSettings
+
+Queues = Annotated[
+    list[str] | None, typer.Option("-Q", "--queues", metavar="Q1,Q2", help="option.worker.queues")
+]
+Concurrency = Annotated[
+    int | None, typer.Option("-c", "--concurrency", min=1, help="option.worker.concurrency")
+]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="option.worker.threads")]
+Children = Annotated[int | None, typer.Option("--children", min=1, help="option.worker.children")]
+Grace = Annotated[
+    float | None,
+    typer.Option("--grace", min=0, metavar="SECONDS", help="option.worker.grace"),
+]
+
+
+def up(
+    context: typer.Context,
+    queues: Queues = None,
+    concurrency: Concurrency = None,
+    threads: Threads = None,
+    children: Children = None,
+    grace: Grace = None,
+) -> None:
+    """Run everything that an application needs in this one process."""
+    session = Session.of(context)
+    said = _said(
+        session,
+        queues=queues,
+        concurrency=concurrency,
+        threads=threads,
+        children=children,
+        grace=grace,
+    )
+    _serve_here(session, said)
+
+
+def worker(
+    context: typer.Context,
+    queues: Queues = None,
+    concurrency: Concurrency = None,
+    threads: Threads = None,
+    children: Children = None,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="option.worker.processes")
+    ] = 1,
+    max_tasks: Annotated[
+        int | None, typer.Option("--max-tasks", min=1, help="option.worker.max_tasks")
+    ] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option("--max-memory", min=1, metavar="MIB", help="option.worker.max_memory"),
+    ] = None,
+    child_memory: Annotated[
+        int | None,
+        typer.Option("--child-memory", min=1, metavar="MIB", help="option.worker.child_memory"),
+    ] = None,
+    grace: Grace = None,
+) -> None:
+    """Run an application's tasks, in one process or several."""
+    session = Session.of(context)
+    said = _said(
+        session,
+        queues=queues,
+        concurrency=concurrency,
+        threads=threads,
+        children=children,
+        grace=grace,
+        max_tasks=max_tasks,
+        max_memory_mib=max_memory,
+        child_memory_mib=child_memory,
+    )
+    if processes == 1:
+        _serve_here(session, said)
+    else:
+        _supervise(session, said, processes)
+
+
+def _serve_here(session: Session, said: dict[str, Any]) -> None:
+    """Work in this process until a signal; a process that wants to be replaced replaces itself."""
+    import uvloop
+
+    from tidemill.worker import serve
+
+    app = session.app()
+    announce(app, session)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        worker = runner.run(serve(app, _settings(app, said)))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if worker.recycle:
+            os.execv(sys.executable, [sys.executable, "-m", "tidemill", *sys.argv[1:]])  # noqa: S606  # this program again
+        if worker.running:
+            # A function is deaf to its end, and nothing else ends a thread.
+            os._exit(0)
+
+
+def _supervise(session: Session, said: dict[str, Any], processes: int) -> None:
+    from tidemill.worker import run_worker
+
+    app = session.app()
+    code = run_worker(
+        str(app.import_path),
+        _settings(app, said),
+        processes=processes,
+        told=lambda ended: announce_end(session, ended),
+    )
+    raise typer.Exit(code)
+
+
+def _settings(app: Tidemill, said: dict[str, Any]) -> WorkerSettings:
+    return msgspec.structs.replace(app.settings.worker, **said)
+
+
+def _said(
+    session: Session, *, queues: list[str] | None, grace: float | None, **said: Any
+) -> dict[str, Any]:
+    """What the flags say of a worker's settings; the rest stays as the application has it."""
+    names = [name for text in queues or () for name in text.split(",") if name]
+    for name in names:
+        if not is_name(name):
+            raise ConfigError(session.say("queues.not_a_name", name=name))
+    said["queues"] = tuple(names) or None
+    said["grace"] = None if grace is None else timedelta(seconds=grace)
+    return {name: value for name, value in said.items() if value is not None}

@@ -1,0 +1,101 @@
+"""What the options that may stand anywhere have said, and the way to an application with them."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import typer
+
+from tidemill.app import Tidemill
+from tidemill.cli.texts import Say
+from tidemill.engine import Engine
+from tidemill.errors import ConfigError
+
+T = TypeVar("T")
+APP_VARIABLE, URL_VARIABLE = "TIDEMILL_APP", "TIDEMILL_URL"
+_PLACE = "tidemill."
+
+Commands = Mapping[str, Callable[..., None]]
+"""The commands of a group by name."""
+
+
+class Form(StrEnum):
+    """How answers are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the command line. Flags have already won over the environment."""
+
+    app_path: str | None
+    url: str | None
+    form: Form
+    say: Say
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Session":
+        """The session of the command that runs."""
+        said = context.meta
+        return cls(
+            app_path=said.get(f"{_PLACE}app") or os.environ.get(APP_VARIABLE) or None,
+            url=said.get(f"{_PLACE}engine") or os.environ.get(URL_VARIABLE) or None,
+            form=said.get(f"{_PLACE}output", Form.TABLE),
+            say=context.obj,
+        )
+
+    def app(self) -> Tidemill:
+        """The application that `-A` names; raises `ConfigError` when none is named."""
+        from tidemill.cli.loading import load_app
+
+        if self.app_path is None:
+            raise ConfigError(self.say("app.needed"))
+        self._tell_environment()
+        return load_app(self.app_path, self.say)
+
+    def operator(self) -> Tidemill:
+        """What operates on an engine: the named application, or an empty one on the named URL."""
+        if self.app_path is not None:
+            return self.app()
+        if self.url is None:
+            raise ConfigError(self.say("engine.needed"))
+        self._tell_environment()
+        return Tidemill(self.url)
+
+    def _tell_environment(self) -> None:
+        """Let a `--engine` reach the application's code and the processes that it starts."""
+        if self.url is not None:
+            os.environ[URL_VARIABLE] = self.url
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[tuple[Tidemill, Engine]]:
+        """The operator with its engine open."""
+        operator = self.operator()
+        engine = await operator.engine()
+        try:
+            yield operator, engine
+        finally:
+            await operator.close()
+
+    def run(self, work: Callable[[Tidemill, Engine], Coroutine[Any, Any, T]]) -> T:
+        """Do something with the operator and its open engine, and close it."""
+        import asyncio
+
+        async def opened() -> T:
+            async with self.opened() as (operator, engine):
+                return await work(operator, engine)
+
+        return asyncio.run(opened())
+
+
+def keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    """Remember the value of an option that may stand anywhere; the last one said stays."""
+    if value is not None and param.name is not None:
+        context.meta[_PLACE + param.name] = value
+    return value

@@ -1,0 +1,78 @@
+import signal
+
+from tests.cli.conftest import APP, Shop
+from tidemill.outcome import Completed, Failed
+from tidemill.testing.builders import BROKE
+
+
+def test_status_tells_engine_totals_and_queues(shop: Shop) -> None:
+    shop.end(shop.new(queue="mail"), outcome=Completed())
+    shop.end(shop.new(), shop.new(), outcome=Failed(BROKE))
+    shop.enqueue(shop.new())
+    record = shop.call("status", "-o", "json").json
+    assert record["totals"] == {
+        "scheduled": 0,
+        "blocked": 0,
+        "pending": 1,
+        "running": 0,
+        "completed": 1,
+        "failed": 2,
+        "cancelled": 0,
+    }
+    assert record["engine"]["name"] == "sqlite"
+    assert record["engine"]["location"] == str(shop.folder / "shop.db")
+    assert [queue["name"] for queue in record["queues"]] == ["default", "mail"]
+    assert record["undeclared_types"] is None
+    page = shop.call("status").out
+    assert page.startswith(f"engine sqlite at {shop.folder / 'shop.db'}, durability standard\n")
+    assert ": pending 1, completed 1, failed 2\n" in page
+
+
+def test_status_of_an_application_names_waiting_types_that_it_does_not_declare(shop: Shop) -> None:
+    shop.enqueue(
+        shop.new(task_type="strange"), shop.new(task_type="strange"), shop.new(task_type="add")
+    )
+    words = ["status", "-A", APP]
+    assert shop.program(*words, "-o", "json").json["undeclared_types"] == [
+        {"task_type": "strange", "waiting": 2}
+    ]
+    assert "warning: 2 tasks of strange wait" in shop.program(*words).out
+
+
+def test_watching_goes_on_until_it_is_interrupted(shop: Shop) -> None:
+    words = ["status", "--watch", "--interval", "0.1", "-o", "jsonl", "--engine", shop.url]
+    watcher = shop.start(*words)
+    assert watcher.stdout is not None
+    for _ in range(3):
+        assert watcher.stdout.readline().startswith('{"at":')
+    said = shop.stop(watcher, signal.SIGINT)
+    assert (said.code, said.err) == (130, "")
+
+
+def test_doctor_finds_a_sound_installation_fit(shop: Shop) -> None:
+    said = shop.program("doctor", "-A", APP, "-o", "json")
+    findings = said.json["findings"]
+    assert said.code == 0
+    assert {each["level"] for each in findings} == {"ok"}
+    told = {each["about"]: each["text"] for each in findings}
+    assert told["app"] == "shop:app declares 4 task types on the queues default, sums"
+    assert told["engine"] == f"sqlite ({shop.folder / 'shop.db'})"
+    assert told["durability"].startswith("standard: ")
+    assert "free" in told["file_system"]
+
+
+def test_doctor_goes_on_after_a_failure_and_ends_with_its_code(shop: Shop) -> None:
+    said = shop.program("doctor", "-A", "nowhere:app", "--engine", "sqlite:////no/such/x.db")
+    lines = [line for line in said.out.splitlines() if "failure" in line]
+    assert said.code == 2
+    assert len(lines) == 2
+    said = shop.program("doctor", "--engine", "sqlite:////no/such/x.db")
+    assert said.code == 4
+
+
+def test_migrate_makes_the_store_and_may_be_repeated(shop: Shop) -> None:
+    for _ in range(2):
+        said = shop.call("migrate")
+        assert said.code == 0
+        assert said.out.startswith(f"engine    sqlite ({shop.folder / 'shop.db'})\n")
+    assert (shop.folder / "shop.db").exists()
