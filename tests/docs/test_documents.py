@@ -4,32 +4,16 @@ import asyncio
 import inspect
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import PAGES, ROOT, blocks, named
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")],
-    key=str,
-)
-BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#:]+)(?:#[^)]*)?\)")
-
-
-def blocks(page: Path, kind: str) -> Iterator[str]:
-    for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        if found["kind"] == kind:
-            yield found["text"]
 
 
 def pages_with(kind: str) -> list[Path]:
     return [page for page in PAGES if any(blocks(page, kind))]
-
-
-def named(page: Path) -> str:
-    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=named)

@@ -35,12 +35,7 @@ def claim(books: Books, request: ClaimRequest) -> list[Claim]:
         )
         return [record.claim() for record in sorted(held, key=lambda record: record.place)]
     _remember(books, request.claim_id, now)
-    names = sorted(books.queues) if request.queues is None else sorted(set(request.queues))
-    candidates = {
-        name: _candidates(books, name, request, now)
-        for name in names
-        if name in books.queues and not books.queues[name].paused
-    }
+    candidates = _candidates(books, request, now)
     turns = {
         name: Turn(books.queues[name].passed, books.queues[name].definition.weight, len(ready))
         for name, ready in candidates.items()
@@ -63,25 +58,38 @@ def _remember(books: Books, claim_id: str, now: int) -> None:
         del books.claims[known]
 
 
-def _candidates(books: Books, queue: str, request: ClaimRequest, now: int) -> list[Record]:
-    """A queue's ready tasks in claim order; expired ones met on the way are cancelled."""
+def _candidates(books: Books, request: ClaimRequest, now: int) -> dict[str, list[Record]]:
+    """The ready tasks of the open queues in claim order; expired ones met are cancelled first.
+
+    Cancelling may let others in, in any queue, so it looks again until none is expired.
+    """
     while True:
-        ready = sorted(
-            (
-                record
-                for record in books.by_state[State.PENDING].values()
-                if record.new.queue == queue and record.new.task_type in request.task_types
-            ),
-            key=lambda record: record.place,
-        )
-        beside = [record for record in ready if not record.alone][: request.limit]
-        alone = [record for record in ready if record.alone][: request.alone]
-        met = sorted(beside + alone, key=lambda record: record.place)
-        expired = [record for record in met if record.expired(now)]
+        met = {name: _first(books, name, request) for name in _open_queues(books, request)}
+        expired = [record for ready in met.values() for record in ready if record.expired(now)]
         if not expired:
             return met
         for record in expired:
-            books.finish(record, State.CANCELLED, now, cause="expired", reason="expired")
+            if record.state is State.PENDING:
+                books.finish(record, State.CANCELLED, now, cause="expired", reason="expired")
+
+
+def _open_queues(books: Books, request: ClaimRequest) -> list[str]:
+    names = books.queues if request.queues is None else books.queues.keys() & set(request.queues)
+    return sorted(name for name in names if not books.queues[name].paused)
+
+
+def _first(books: Books, queue: str, request: ClaimRequest) -> list[Record]:
+    ready = sorted(
+        (
+            record
+            for record in books.by_state[State.PENDING].values()
+            if record.new.queue == queue and record.new.task_type in request.task_types
+        ),
+        key=lambda record: record.place,
+    )
+    beside = [record for record in ready if not record.alone][: request.limit]
+    alone = [record for record in ready if record.alone][: request.alone]
+    return sorted(beside + alone, key=lambda record: record.place)
 
 
 def _start(books: Books, record: Record, request: ClaimRequest, now: int) -> None:

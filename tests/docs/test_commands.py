@@ -1,0 +1,82 @@
+"""Every `tidemill` command that the documents name runs, on the application that they show."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import PAGES, ROOT, blocks, named
+
+SERVING = {"up", "worker"}
+WITH_COMMANDS = [
+    page for page in PAGES if page.name in {"README.md", "guide.md", "README.zh-CN.md"}
+]
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    for text in blocks(page, "console"):
+        for line in text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["tidemill"]:
+                yield words[1:]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like the reader's, where `shop.py` will be and the engine's file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_URL", "sqlite:///tidemill.db")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return tmp_path
+
+
+@contextmanager
+def serving(words: list[str]) -> Iterator[None]:
+    """A worker that has announced itself; in the end it is told to stop and drains."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "tidemill", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said, f"{words} ended with {process.wait()} and said nothing"
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=named)
+def test_the_commands_of_a_page_run_on_the_application_of_the_page(page: Path, shop: Path) -> None:
+    first = "shop.py" if page.name.startswith("README") else None
+    texts = list(blocks(page, "python"))
+    (shop / "shop.py").write_text(texts[0] if first else "\n".join(texts), encoding="utf-8")
+    if first:
+        subprocess.run([sys.executable, "shop.py"], check=True, timeout=60)
+    for words in commands(page):
+        if SERVING & set(words):
+            with serving(words):
+                pass
+            continue
+        with serving(["-A", "shop:app", "worker"]):
+            run = subprocess.run(
+                [sys.executable, "-m", "tidemill", *words],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=os.environ | {"TIDEMILL_APP": "shop:app"},
+            )
+        assert run.returncode == 0, f"tidemill {shlex.join(words)}: {run.stdout}{run.stderr}"
+
+
+def test_the_pages_with_commands_are_all_tried() -> None:
+    assert {page for page in PAGES if any(commands(page))} <= set(WITH_COMMANDS), ROOT

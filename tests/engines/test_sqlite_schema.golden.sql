@@ -1,0 +1,142 @@
+CREATE INDEX tidemill_attempt_task ON tidemill_attempt (task);
+CREATE INDEX tidemill_await_parent ON tidemill_await (parent);
+CREATE INDEX tidemill_log_task ON tidemill_log (task);
+CREATE INDEX tidemill_task_due ON tidemill_task (due, id) WHERE state = 1;
+CREATE INDEX tidemill_task_expires ON tidemill_task (expires_at, id)
+    WHERE expires_at IS NOT NULL AND state < 4;
+CREATE INDEX tidemill_task_fingerprint ON tidemill_task (fingerprint, id)
+    WHERE fingerprint IS NOT NULL;
+CREATE UNIQUE INDEX tidemill_task_id ON tidemill_task (id);
+CREATE INDEX tidemill_task_limit ON tidemill_task (queue, limit_key, state, priority DESC, due, id)
+    WHERE limit_key IS NOT NULL;
+CREATE INDEX tidemill_task_parent ON tidemill_task (parent_id, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX tidemill_task_pending
+    ON tidemill_task (queue, alone, type, priority DESC, due, id, expires_at) WHERE state = 3;
+CREATE INDEX tidemill_task_project ON tidemill_task (project_id, id) WHERE project_id IS NOT NULL;
+CREATE INDEX tidemill_task_prune ON tidemill_task (prune_at, id) WHERE prune_at IS NOT NULL;
+CREATE INDEX tidemill_task_running ON tidemill_task (lease_end, id) WHERE state = 4;
+CREATE INDEX tidemill_task_state ON tidemill_task (state, id)
+    WHERE state = 1 OR state = 2 OR state = 5 OR state = 6 OR state = 7;
+CREATE INDEX tidemill_task_type ON tidemill_task (type, id);
+CREATE INDEX tidemill_task_user ON tidemill_task (user_id, id) WHERE user_id IS NOT NULL;
+CREATE INDEX tidemill_unique_until ON tidemill_unique (until) WHERE until IS NOT NULL;
+CREATE TABLE tidemill_attempt (
+    line INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    body BLOB    NOT NULL
+) STRICT;
+CREATE TABLE tidemill_await (
+    child  BLOB NOT NULL,
+    parent BLOB NOT NULL,
+    PRIMARY KEY (child, parent)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_body (
+    task    INTEGER PRIMARY KEY,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE TABLE tidemill_claim (
+    line  INTEGER PRIMARY KEY,
+    claim BLOB    NOT NULL UNIQUE,
+    at    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tidemill_count (
+    queue INTEGER NOT NULL,
+    type  INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    alone INTEGER NOT NULL,               -- 1: pending tasks that must run by themselves
+    n     INTEGER NOT NULL,
+    PRIMARY KEY (queue, type, state, alone)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_document (
+    kind    TEXT    NOT NULL,
+    key     TEXT    NOT NULL,
+    version INTEGER NOT NULL,
+    body    BLOB    NOT NULL,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_feed (
+    first   INTEGER PRIMARY KEY,
+    n       INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    entries BLOB    NOT NULL
+) STRICT;
+CREATE TABLE tidemill_log (
+    line INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    body BLOB    NOT NULL
+) STRICT;
+CREATE TABLE tidemill_mark (
+    schedule TEXT PRIMARY KEY,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_progress (
+    task INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;
+CREATE TABLE tidemill_queue (
+    code     INTEGER PRIMARY KEY,
+    name     TEXT    NOT NULL UNIQUE,
+    weight   INTEGER NOT NULL DEFAULT 1,
+    lease    INTEGER,
+    paused   INTEGER NOT NULL DEFAULT 0,
+    passed   INTEGER NOT NULL DEFAULT 0,  -- its pass in the rotation
+    served   INTEGER NOT NULL DEFAULT 0   -- the rotation's virtual time when it was last served
+) STRICT;
+CREATE TABLE tidemill_tag (
+    tag TEXT NOT NULL,
+    id  BLOB NOT NULL,
+    PRIMARY KEY (tag, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_task (
+    seq           INTEGER PRIMARY KEY,    -- rises with enqueued_at
+    id            BLOB    NOT NULL,
+    queue         INTEGER NOT NULL,
+    type          INTEGER NOT NULL,
+    state         INTEGER NOT NULL,
+    priority      INTEGER NOT NULL,
+    due           INTEGER NOT NULL,
+    enqueued_at   INTEGER NOT NULL,
+    attempt_limit INTEGER NOT NULL,
+    max_attempts  INTEGER NOT NULL,
+    attempt       INTEGER NOT NULL DEFAULT 0,
+    token         INTEGER NOT NULL DEFAULT 0,
+    alone         INTEGER NOT NULL DEFAULT 0,
+    crashes       INTEGER NOT NULL DEFAULT 0,
+    cancelling    INTEGER NOT NULL DEFAULT 0,  -- a cancel is requested
+    awaited       INTEGER NOT NULL DEFAULT 0,  -- a parent may wait for it
+    claim         BLOB,                        -- the claim that took it last
+    worker        INTEGER,
+    lease_end     INTEGER,
+    started_at    INTEGER,
+    finished_at   INTEGER,
+    prune_at      INTEGER,
+    expires_at    INTEGER,
+    blocked_on    TEXT,
+    unique_key    TEXT,
+    limit_key     TEXT,
+    at_most       INTEGER,
+    user_id       TEXT,
+    project_id    TEXT,
+    parent_id     TEXT,
+    fingerprint   TEXT,
+    reason        TEXT,
+    error         BLOB,                        -- a TaskError
+    extra         BLOB,                        -- what only its readers need; NULL when all default
+    payload       BLOB,                        -- NULL when it lies in tidemill_body
+    result        BLOB
+) STRICT;
+CREATE TABLE tidemill_type (
+    code INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE tidemill_unique (
+    queue INTEGER NOT NULL,
+    key   TEXT    NOT NULL,
+    id    BLOB    NOT NULL,
+    until INTEGER,                        -- NULL: until its start or its end, as the task says
+    PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_worker (
+    code INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE
+) STRICT;
