@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait
 
@@ -64,8 +65,9 @@ class Child:
                 self.close()
                 raise _NotStarted(problem)
             case _:
-                self._process.join()
-                raise _NotStarted(f"it {self.how_it_ended()} while it started")
+                how = self.how_it_ended()
+                self.close()
+                raise _NotStarted(f"it {how} while it started")
 
     @property
     def alive(self) -> bool:
@@ -102,9 +104,13 @@ class Child:
         hint = " (perhaps the machine was out of memory)" if name == "SIGKILL" else ""
         return f"was ended by {name}{hint}"
 
-    def close(self) -> None:
-        """Let an idle child close its resources and end."""
+    def dismiss(self) -> None:
+        """Let it close its resources and end, without waiting for that."""
         self._wire.close()
+
+    def close(self) -> None:
+        """Let it end, and end it when that takes too long."""
+        self.dismiss()
         self._process.join(CLOSING)
         if self._process.is_alive():
             self._process.kill()
@@ -140,14 +146,23 @@ class ChildBrake:
 
 
 class ChildPool:
-    """Runs each attempt in a child process; a child that is left in order is used again."""
+    """Runs each attempt in a child process.
 
-    def __init__(self, slots: Slots, shared: Shared, app: Tidemill, memory_mib: int | None) -> None:
+    A child that is left in order is used again. As many stay as attempts are running, and at least
+    `keep`, so that a burst does not leave its memory behind.
+    """
+
+    def __init__(
+        self, slots: Slots, shared: Shared, app: Tidemill, memory_mib: int | None, *, keep: int
+    ) -> None:
         self.slots = slots
+        self._keep = keep
         self._shared = shared
         self._path = path_of(app)
         self._memory_mib = memory_mib
         self._idle: deque[Child] = deque()
+        self._leaving: list[Child] = []
+        self._guard = threading.Lock()
         self._threads = Threads(slots.size, "child")
 
     @property
@@ -177,18 +192,31 @@ class ChildPool:
             child.write(Do(run.claim))
             verdict = self._listen(child, run)
         brake.take(None)
-        if verdict is None and run.ending is None:
-            return Verdict(crashed(run.task_type, run.claim, child.how_it_ended()))
-        if child.alive and brake.take(None):
+        if verdict is None:
+            how = "was stopped" if run.ending else child.how_it_ended()
+            verdict = Verdict(crashed(run.task_type, run.claim, how))
+        if child.alive and brake.take(None) and len(self._idle) < self._wanted():
             self._idle.append(child)
-        return verdict or Verdict(crashed(run.task_type, run.claim, "was stopped"))
+        else:
+            self._dismiss(child)
+        return verdict
+
+    def _dismiss(self, child: Child) -> None:
+        child.dismiss()
+        with self._guard:
+            self._leaving = [each for each in [*self._leaving, child] if each.alive]
+
+    def _wanted(self) -> int:
+        others = self.slots.size - self.slots.free - 1
+        return max(self._keep, others)
 
     def _ready_child(self) -> Child:
         while self._idle:
-            child = self._idle.pop()
-            if child.alive:
-                return child
-            child.close()
+            with suppress(IndexError):  # another thread took it
+                child = self._idle.pop()
+                if child.alive:
+                    return child
+                child.close()
         if self._path is None:
             raise _NotStarted("no module holds the application, so that a child cannot import it")
         return Child(self._path, self._memory_mib)
@@ -221,8 +249,9 @@ class ChildPool:
     async def close(self) -> None:
         """End all children and the threads that drive them."""
         self._threads.close()
-        children = list(self._idle)
-        self._idle.clear()
+        children = [*self._idle, *self._leaving]
+        for child in children:
+            child.dismiss()
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, child.close) for child in children))
 

@@ -33,8 +33,12 @@ class Reports:
         self._wake: Callable[[], None] | None = None
 
     def when_first(self, wake: Callable[[], None] | None) -> None:
-        """Call `wake` each time that a report arrives where there was none; None calls nobody."""
-        self._wake = wake
+        """Call `wake` when there is a first report, now or later; None calls nobody."""
+        with self._lock:
+            self._wake = wake
+            waiting = bool(self._waiting)
+        if waiting and wake is not None:
+            wake()
 
     def progress(self, run: Run, progress: Progress) -> None:
         """Take progress; only the last of a run is kept."""

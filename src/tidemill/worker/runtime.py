@@ -52,6 +52,13 @@ from tidemill.worker.verdict import Ending, Verdict
 UNSETTLED = 2_000
 """Verdicts that may wait for the engine before a worker claims no more."""
 
+SUSPECTS = 16
+"""Tasks of lost workers that run at once, each alone in a child process.
+
+A worker that is killed leaves up to its concurrency of them, and all but one are innocent: with as
+few children as there are cores, the last of 100 tasks of a second each would wait for a minute.
+"""
+
 RELEASE_TIME = 5.0
 """Seconds that a drained worker waits for what it has ended by force to be handed back."""
 
@@ -60,14 +67,15 @@ MIB = 1024 * 1024
 
 
 class Pools(NamedTuple):
-    """Where tasks run."""
+    """Where tasks run: by the isolation of their type, or apart, each alone in a child process."""
 
     loop: LoopPool
     thread: ThreadPool
     process: ChildPool
+    apart: ChildPool
 
     def by_isolation(self) -> dict[Isolation, Pool]:
-        """Each pool under the isolation of the task types that run there."""
+        """The pools that isolations name."""
         return {"loop": self.loop, "thread": self.thread, "process": self.process}
 
 
@@ -220,8 +228,13 @@ class Worker:
             loop=LoopPool(Slots(settings.concurrency), shared, middleware),
             thread=ThreadPool(Slots(settings.threads), shared, middleware),
             process=ChildPool(
-                Slots(settings.children), shared, self._app, settings.child_memory_mib
+                Slots(settings.children),
+                shared,
+                self._app,
+                settings.child_memory_mib,
+                keep=settings.children,
             ),
+            apart=ChildPool(Slots(SUSPECTS), shared, self._app, settings.child_memory_mib, keep=0),
         )
 
     def _claimers(
@@ -248,7 +261,7 @@ class Worker:
                     lease=self._settings.lease,
                 ),
                 slots=pool.slots,
-                beside=pools.process.slots,
+                beside=pools.apart.slots,
                 settling=belt,
                 allowance=self._allowance,
                 deliver=deliver,
@@ -272,8 +285,8 @@ class Worker:
 
         def run_of(claim: Claim) -> Run:
             task_type = task_types[claim.task_type]
-            apart = claim.alone and pools.process.usable
-            return Run(claim, task_type, pools.process if apart else own[task_type.isolation])
+            apart = claim.alone and pools.apart.usable
+            return Run(claim, task_type, pools.apart if apart else own[task_type.isolation])
 
         def deliver(claims: Sequence[Claim]) -> None:
             runs = [run_of(claim) for claim in claims]
