@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from apps.tests.counting import CountingEmbedder
+from tests.conftest import pytest_pyfunc_call
 from tidemill_apps.knowledge.documents import Document, Library, Source
 from tidemill_apps.knowledge.indexing import index_document
 from tidemill_apps.services.sqlite_file import SqliteFile
+
+__all__ = ["pytest_pyfunc_call"]  # coroutine tests run here as they do in tests/
 
 Index = Callable[[Path], Document]
 

@@ -87,7 +87,7 @@ from tidemill.task import Attempt, LogLine, Progress, Retention, State, Task, Ta
 from tidemill.task_type import TaskType, Unique
 
 if TYPE_CHECKING:
-    from tidemill.worker import Worker
+    from tidemill.node import Node
 
 __version__ = "0.1.0"
 
@@ -120,6 +120,7 @@ __all__ = [
     "LeaseLostError",
     "LogLine",
     "Middleware",
+    "Node",
     "NotFound",
     "Options",
     "PayloadError",
@@ -174,7 +175,6 @@ __all__ = [
     "Unique",
     "UnknownTaskType",
     "VirtualClock",
-    "Worker",
     "WorkerDraining",
     "WorkerError",
     "WorkerSettings",
@@ -190,9 +190,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the worker when it is first named: who only enqueues need not load it."""
-    if name == "Worker":
-        from tidemill.worker import Worker  # noqa: PLC0415  # see above
+    """Import the node when it is first named: who only enqueues need not load it."""
+    if name == "Node":
+        from tidemill.node import Node  # noqa: PLC0415  # see above
 
-        return Worker
+        return Node
     raise AttributeError(f"module 'tidemill' has no attribute {name!r}")

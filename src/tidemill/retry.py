@@ -30,6 +30,8 @@ from tidemill.errors import (
     Permanent,
     ResultInvalid,
     Retry,
+    TaskCancelledError,
+    TaskFailedError,
 )
 
 DEFAULT_MAX_ATTEMPTS = 4
@@ -37,7 +39,15 @@ DEFAULT_MAX_ATTEMPTS = 4
 
 DEFAULT_BACKOFF = exponential(1, cap=600, jitter=True)
 
-HOPELESS = (Permanent, ConfigError, DeclarationError, PayloadError, ResultInvalid)
+HOPELESS = (
+    Permanent,
+    ConfigError,
+    DeclarationError,
+    PayloadError,
+    ResultInvalid,
+    TaskCancelledError,
+    TaskFailedError,
+)
 """Errors that the next attempt would meet again; no rule brings them back."""
 
 

@@ -7,7 +7,7 @@ starts again at the virtual time of the last one served, so it cannot save up tu
 """
 
 from collections.abc import Mapping
-from heapq import heapify, heapreplace, heappop
+from heapq import heapify, heappop, heapreplace
 
 import msgspec
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from tests.docs.pages import PAGES, ROOT, blocks, named
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#:]+)(?:#[^)]*)?\)")
@@ -61,3 +62,17 @@ def test_the_guide_in_chinese_has_the_sections_and_blocks_of_the_english_one() -
         for page in (english, chinese)
     ]
     assert shapes[0] == shapes[1]
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    source = ROOT / "src/tidemill"
+    apart = {"cli", "testing"}  # named there without their endings, or as a folder
+    missing = [
+        str(path.relative_to(source))
+        for path in sorted(source.rglob("*.py"))
+        if path.name != "__init__.py"
+        and path.relative_to(source).parts[0] not in apart
+        and f"{path.name}" not in text
+    ]
+    assert missing == []

@@ -18,9 +18,9 @@ from tests.worker import sample
 from tests.worker.facts import begun, final, record, until
 from tidemill.engine import Engine
 from tidemill.engines.sqlite import SqliteEngine
+from tidemill.node.supervisor import encode_settings
 from tidemill.settings import WorkerSettings
 from tidemill.task import State
-from tidemill.worker.supervisor import encode_settings
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.worker.sample:app"
@@ -28,7 +28,7 @@ QUICK = WorkerSettings(
     lease=timedelta(seconds=2), heartbeat=timedelta(seconds=0.5), grace=timedelta(seconds=0.2)
 )
 SUPERVISED = (
-    "import sys; from tidemill.worker.supervisor import *;"
+    "import sys; from tidemill.node.supervisor import *;"
     "sys.exit(run_worker(sys.argv[1], decode_settings(sys.argv[2]), processes=int(sys.argv[3])))"
 )
 
@@ -48,7 +48,7 @@ def start(file: Path) -> Iterator[Start]:
     def start(
         settings: WorkerSettings = QUICK, *, app: str = APP, processes: int = 0
     ) -> subprocess.Popen[bytes]:
-        how = ["-c", SUPERVISED] if processes else ["-m", "tidemill.worker"]
+        how = ["-c", SUPERVISED] if processes else ["-m", "tidemill.node"]
         process = subprocess.Popen(
             [sys.executable, *how, app, encode_settings(settings), str(processes)],
             cwd=ROOT,

@@ -60,7 +60,7 @@ def test_steps_come_in_order_and_batches_count_up(library: Library, book: Path) 
     steps = list(index_document(library, library.id_of("book.txt")))
     assert list(dict.fromkeys(step.name for step in steps)) == list(STEPS)
     assert [step for step in steps if step.name == "indexing"] == [
-        Step("indexing", done, 120) for done in (32, 64, 96, 120)
+        Step("indexing", done, 120) for done in (0, 32, 64, 96, 120)
     ]
 
 
@@ -208,8 +208,8 @@ def test_a_removed_document_leaves_nothing_and_stops_the_work_on_it(
         library.document(document_id)
 
 
-def test_a_missing_vector_is_noticed(
-    index: Index, book: Path, library: Library, file: SqliteFile
+def test_a_missing_vector_is_noticed_and_indexing_again_makes_it(
+    index: Index, book: Path, library: Library, file: SqliteFile, embedder: CountingEmbedder
 ) -> None:
     document = index(book)
     segment = search(library, "Paragraph 7", 1)[0]
@@ -217,6 +217,10 @@ def test_a_missing_vector_is_noticed(
     SqliteVectors(file).delete("tests", document.id, ids=ids)
     with pytest.raises(CountsDiffer, match="120 indexed, 119 vectors"):
         library.complete(document)
+    embedder.passages.clear()
+    assert index(book).state == DocumentState.COMPLETED
+    assert embedder.passages == [segment.text]
+    assert counts(file)[1:3] == (120, 120)
 
 
 def test_a_dataset_is_not_mixed_with_another_model(library: Library, file: SqliteFile) -> None:

@@ -2,11 +2,13 @@
 
 import io
 import random
+import warnings
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import docx
 import pytest
@@ -141,6 +143,18 @@ def test_threads_may_parse_documents_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as threads:
         parsed = list(threads.map(lambda name: (name, parse(name, files[name])), [*files] * 30))
     assert all(parsed.count((name, parse(name, files[name]))) == 30 for name in files)
+
+
+def test_reading_rst_leaves_the_warning_filters_of_the_process_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are not the thread's: one that puts them back undoes what another has just set."""
+
+    def swapped(*_: object, **__: object) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr(warnings, "catch_warnings", swapped)
+    assert parse("a.rst", b"Title\n=====\n\nText.\n").title == "Title"
 
 
 def test_docx_gives_headings_paragraphs_and_tables_in_order(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """One file, many threads and transactions."""
 
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tidemill_apps.services.sqlite_file import SqliteFile
+from tidemill_apps.services.sqlite_file import SqliteFile, journal_mode
 
 
-@pytest.fixture
-def numbers(file: SqliteFile) -> SqliteFile:
+@pytest.fixture(params=["WAL", "TRUNCATE"])
+def numbers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteFile]:
+    """A table of numbers in a file with either journal."""
+    file = SqliteFile(tmp_path / "numbers.db", request.param)
     file.run_script("CREATE TABLE IF NOT EXISTS number (n INTEGER);\n")
-    return file
+    yield file
+    file.close()
 
 
 def count(file: SqliteFile) -> int:
@@ -57,6 +61,40 @@ def test_threads_write_at_once_and_nothing_is_lost(numbers: SqliteFile) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(write, range(200)))
     assert count(numbers) == 200
+
+
+def test_readers_and_writers_wait_for_each_other_instead_of_failing(numbers: SqliteFile) -> None:
+    def work(n: int) -> None:
+        if n % 2:
+            with numbers.transaction() as connection:
+                connection.execute("INSERT INTO number VALUES (?)", (n,))
+        else:
+            assert count(numbers) >= 0
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(400)))
+    assert count(numbers) == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "journal"),
+    [
+        ((3, 40, 1), "TRUNCATE"),
+        ((3, 51, 2), "TRUNCATE"),
+        ((3, 51, 3), "WAL"),
+        ((3, 52, 0), "WAL"),
+        ((4, 0, 0), "WAL"),
+    ],
+)
+def test_a_write_ahead_log_is_kept_only_where_sqlite_resets_it_safely(
+    version: tuple[int, int, int], journal: str
+) -> None:
+    assert journal_mode(version) == journal
+
+
+def test_a_file_has_the_journal_that_this_sqlite_should_keep(file: SqliteFile) -> None:
+    kept = file.connection().execute("PRAGMA journal_mode").fetchone()[0]
+    assert kept.upper() == journal_mode(sqlite3.sqlite_version_info)
 
 
 def test_a_closed_file_opens_again_on_use(numbers: SqliteFile) -> None:

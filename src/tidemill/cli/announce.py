@@ -30,7 +30,7 @@ from tidemill.events import (
 from tidemill.task import TaskError
 
 if TYPE_CHECKING:
-    from tidemill.worker import ProcessEnded
+    from tidemill.node import ProcessEnded
 
 TOLD: Mapping[type[Event], str] = {
     WorkerStarted: "event.worker_started",

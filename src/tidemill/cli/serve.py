@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from datetime import timedelta
 from typing import Annotated, Any
@@ -72,6 +73,7 @@ def worker(
         typer.Option("--child-memory", min=1, metavar="MIB", help="option.worker.child_memory"),
     ] = None,
     grace: Grace = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Run an application's tasks, in one process or several."""
     session = Session.of(context)
@@ -86,33 +88,41 @@ def worker(
         max_memory_mib=max_memory,
         child_memory_mib=child_memory,
     )
-    if processes == 1:
-        _serve_here(session, said)
+    if supervised or processes == 1:
+        _serve_here(session, said, supervised=supervised)
     else:
         _supervise(session, said, processes)
 
 
-def _serve_here(session: Session, said: dict[str, Any]) -> None:
-    """Work in this process until a signal; a process that wants to be replaced replaces itself."""
+def _serve_here(session: Session, said: dict[str, Any], *, supervised: bool = False) -> None:
+    """Work in this process until a signal.
+
+    A process that wants to be replaced replaces itself, or leaves that to its supervisor.
+    """
     import uvloop
 
-    from tidemill.worker import serve
+    from tidemill.node import RECYCLE, serve
+    from tidemill.worker.child import die_with_parent
 
+    if supervised:
+        die_with_parent(signal.SIGTERM)
     app = session.app()
     announce(app, session)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        worker = runner.run(serve(app, _settings(app, said)))
+        node = runner.run(serve(app, _settings(app, said)))
         sys.stdout.flush()
         sys.stderr.flush()
-        if worker.recycle:
+        if node.recycle and not supervised:
             os.execv(sys.executable, [sys.executable, "-m", "tidemill", *sys.argv[1:]])  # noqa: S606  # this program again
-        if worker.running:
+        if node.running:
             # A function is deaf to its end, and nothing else ends a thread.
-            os._exit(0)
+            os._exit(RECYCLE if node.recycle else 0)
+        if node.recycle:
+            raise typer.Exit(RECYCLE)
 
 
 def _supervise(session: Session, said: dict[str, Any], processes: int) -> None:
-    from tidemill.worker import run_worker
+    from tidemill.node import run_worker
 
     app = session.app()
     code = run_worker(
@@ -120,6 +130,7 @@ def _supervise(session: Session, said: dict[str, Any], processes: int) -> None:
         _settings(app, said),
         processes=processes,
         told=lambda ended: announce_end(session, ended),
+        command=[sys.executable, "-m", "tidemill", *sys.argv[1:], "--supervised"],
     )
     raise typer.Exit(code)
 

@@ -1,4 +1,4 @@
-"""The documents of the demo: this project's own, and what the running Python brings along."""
+"""Folders of documents; those of the demo: this project's own, and what Python brings along."""
 
 import builtins
 import inspect
@@ -36,6 +36,10 @@ email/message http/client http/cookies http/server json/decoder json/encoder log
 urllib/parse urllib/request urllib/robotparser
 """.split()
 _TEXTS: Final = ("LICENSE.txt", "email/architecture.rst", "idlelib/help.html")
+_BAD: Final = {
+    "bad/cut-off.pdf": b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R",
+    "bad/empty.txt": b"",
+}
 _PACKAGES: Final = ("docutils", "lxml", "numpy", "python-docx", "semantic-text-splitter")
 
 
@@ -66,6 +70,25 @@ def demo_documents(workspace: Path) -> list[Source]:
         *_package_documents(workspace),
         *_made_documents(workspace),
     ]
+
+
+def collect_demo(folder: Path) -> frozenset[str]:
+    """Make `folder` hold the demo's documents and two bad ones, and nothing else; name these two.
+
+    A document that is there already, with the same bytes, is left alone.
+    """
+    wanted = {source.name: source.path.read_bytes() for source in demo_documents(folder / ".made")}
+    wanted |= _BAD
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in wanted and not name.startswith("."):
+            path.unlink()
+    for name, data in wanted.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != data:
+            path.write_bytes(data)
+    return frozenset(_BAD)
 
 
 def _project_documents() -> Iterator[Source]:

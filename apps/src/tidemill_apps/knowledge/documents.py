@@ -4,7 +4,8 @@ import hashlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from importlib.resources import files
@@ -182,19 +183,20 @@ class Library:
                 refusal.reason,
             )
 
-    def spend(self, document: Document, stage: str, seconds: float) -> None:
-        """Add to the time that a stage of this document has taken."""
-        with self._file.transaction():
-            spent = self.document(document.id).seconds
-            spent[stage] = spent.get(stage, 0.0) + seconds
-            self._file.connection().execute(
+    def spend(self, document: Document, seconds: Mapping[str, float]) -> None:
+        """Add to the time that stages of this document have taken."""
+        with self._file.transaction() as connection:
+            spent = Counter(self.document(document.id).seconds)
+            spent.update(seconds)
+            connection.execute(
                 "UPDATE document SET seconds = ? WHERE id = ?", (json.dumps(spent), document.id)
             )
 
     def write_segments(self, document: Document, title: str, texts: Sequence[str]) -> Document:
         """Make `texts` the document's segments, in one transaction.
 
-        Segments that stay the same keep their vectors; those that are gone lose them.
+        Segments that stay the same keep their vectors; those that are gone lose them. One that has
+        lost its vector some other way waits to be indexed again.
         """
         segments = [_segment(document.id, at, text) for at, text in enumerate(texts)]
         with self._file.transaction() as connection:
@@ -219,6 +221,11 @@ class Library:
                 "INSERT INTO segment (id, document_id, ordinal, text, sha)"
                 " VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 [(s.id, s.document_id, s.ordinal, s.text, s.sha) for s in segments],
+            )
+            connection.execute(
+                "UPDATE segment SET indexed = 0 WHERE document_id = ?"
+                " AND id NOT IN (SELECT value FROM json_each(?))",
+                (document.id, json.dumps(self._vectors.ids(self.dataset, document.id))),
             )
             _count_indexed(connection, document.id)
         return self.document(document.id)

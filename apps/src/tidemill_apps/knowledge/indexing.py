@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -36,36 +37,57 @@ def index_document(library: Library, document_id: str) -> Generator[Step, None, 
     """Index a document step by step; whoever stops iterating loses nothing that was yielded.
 
     Called again it goes on after the last committed batch: what has a vector is not embedded
-    again, of an indexed document nothing is. Raises `DocumentRefused`
+    again, of an indexed document nothing is; the first step of `indexing` tells where it goes on.
+    Raises `DocumentRefused`
     (noted in the document; trying again is useless), `DocumentChanged` (register it again)
     or `UnknownDocument`.
     """
     document = library.document(document_id)
+    watch = _Watch()
     try:
-        yield from _prepare(library, document)
+        yield from _prepare(library, document, watch)
     except DocumentRefused as refusal:
         library.refuse(document, refusal)
         raise
-    yield from _embed(library, document)
-    with _timed(library, document, "verifying"):
-        library.complete(document)
+    yield from _embed(library, document, watch)
+    with library.transaction():
+        with watch.timing("verifying"):
+            library.complete(document)
+        library.spend(document, watch.take())
     yield Step("verifying", 1, 1)
 
 
-def _prepare(library: Library, document: Document) -> Iterator[Step]:
-    with _timed(library, document, "parsing"):
-        library.enter(document, DocumentState.PARSING)
+class _Watch:
+    """Adds up the time of stages until it is taken, to be kept with what the stage has done."""
+
+    def __init__(self) -> None:
+        self._spent: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._spent[stage] += time.perf_counter() - started
+
+    def take(self) -> dict[str, float]:
+        spent, self._spent = self._spent, defaultdict(float)
+        return spent
+
+
+def _prepare(library: Library, document: Document, watch: _Watch) -> Iterator[Step]:
+    _enter(library, document, DocumentState.PARSING, watch)
+    with watch.timing("parsing"):
         data = read(document.path)
         if hashlib.sha256(data).hexdigest() != document.sha:
             raise DocumentChanged(f"{document.name} has changed since it was registered")
         parsed = parse(document.name, data)
     yield Step("parsing", 1, 1)
-    with _timed(library, document, "cleaning"):
-        library.enter(document, DocumentState.CLEANING)
+    _enter(library, document, DocumentState.CLEANING, watch)
+    with watch.timing("cleaning"):
         text = clean(parsed)
     yield Step("cleaning", 1, 1)
-    with _timed(library, document, "splitting"):
-        library.enter(document, DocumentState.SPLITTING)
+    _enter(library, document, DocumentState.SPLITTING, watch)
+    with watch.timing("splitting"):
         texts = split(text, parsed.form)
         if not texts:
             raise DocumentRefused("no_text", "the file contains no words")
@@ -73,18 +95,21 @@ def _prepare(library: Library, document: Document) -> Iterator[Step]:
     yield Step("splitting", 1, 1)
 
 
-def _embed(library: Library, document: Document) -> Iterator[Step]:
-    library.enter(document, DocumentState.INDEXING)
+def _embed(library: Library, document: Document, watch: _Watch) -> Iterator[Step]:
+    _enter(library, document, DocumentState.INDEXING, watch)
+    reached = library.document(document.id)
+    yield Step("indexing", reached.indexed, reached.segments)
     while batch := library.pending_segments(document.id, BATCH_SIZE):
-        with _timed(library, document, "indexing"):
+        with watch.timing("indexing"):
             vectors = library.embedder.embed([segment.text for segment in batch])
-            reached = library.commit_batch(document, batch, vectors)
+        with library.transaction():
+            with watch.timing("indexing"):
+                reached = library.commit_batch(document, batch, vectors)
+            library.spend(document, watch.take())
         yield Step("indexing", reached.indexed, reached.segments)
 
 
-@contextmanager
-def _timed(library: Library, document: Document, stage: str) -> Iterator[None]:
-    """Add the time inside the block to the document, unless the block raises."""
-    started = time.perf_counter()
-    yield
-    library.spend(document, stage, time.perf_counter() - started)
+def _enter(library: Library, document: Document, state: DocumentState, watch: _Watch) -> None:
+    with library.transaction():
+        library.enter(document, state)
+        library.spend(document, watch.take())

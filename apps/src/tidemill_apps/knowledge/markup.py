@@ -1,12 +1,17 @@
 """HTML and reStructuredText as Markdown: headings, paragraphs and lists, without decoration."""
 
+import copy
 import re
+import threading
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 from docutils import nodes
 from docutils.core import publish_doctree
+from docutils.frontend import get_default_settings
+from docutils.parsers.rst import Parser
+from docutils.readers.standalone import Reader
 from lxml import etree
 
 _INVISIBLE: Final = frozenset(
@@ -17,6 +22,19 @@ _BLOCKS: Final = frozenset(
     "address article aside blockquote dd div dl dt fieldset figcaption figure footer form header"
     " hr li main ol p pre section table tr ul".split()
 ) | frozenset(_HEADINGS)
+# docutils keeps the roles of the document at hand in a global, so one document at a time: being
+# Python throughout, it would not be faster on two threads. And each time it makes settings it swaps
+# the process's warning filters, which threads that swap them too then put back wrongly, so that
+# its deprecation warnings come out (as errors, where warnings are errors): made once, on import.
+_DOCUTILS: Final = threading.Lock()
+_SETTINGS: Final = get_default_settings(Parser(), Reader())
+vars(_SETTINGS).update(
+    report_level=5,
+    halt_level=6,
+    warning_stream=False,
+    file_insertion_enabled=False,
+    raw_enabled=False,
+)
 _ROLE: Final = re.compile(r":[\w:+-]+:`([^`]+)`")
 
 
@@ -86,17 +104,8 @@ def markdown_of_rst(source: str) -> Marked:
 
     Files that the document names are not opened.
     """
-    tree = publish_doctree(
-        source,
-        settings_overrides={
-            "report_level": 5,
-            "halt_level": 6,
-            "warning_stream": False,
-            "file_insertion_enabled": False,
-            "raw_enabled": False,
-            "_disable_config": True,
-        },
-    )
+    with _DOCUTILS:
+        tree = publish_doctree(source, settings=copy.copy(_SETTINGS))
     title = next(iter(tree.findall(nodes.title)), None)
     return Marked(
         _words(title) if title is not None else "",

@@ -21,8 +21,11 @@ QUESTIONS: Final = (
         "Which built-in returns a new sorted list from an iterable, with a custom key function?",
         "python/built-in-functions.pdf",
     ),
-    Question("怎样把整个目录连同里面的文件递归地复制到另一个地方?", "python/shutil.py"),
-    Question("What happens to a task when its worker is killed?", "tidemill/docs/guarantees.md"),
-    Question("Tidemill 是一个什么样的后台任务系统?", "tidemill/README.zh-CN.md"),
+    Question("怎样用 copytree 把整个目录连同里面的文件递归地复制到另一个地方?", "python/shutil.py"),
+    Question(
+        "What does each durability level survive, a killed process or a power cut?",
+        "tidemill/docs/guarantees.md",
+    ),
+    Question("潮汐磨坊怎样把成批的任务变成结果?", "tidemill/README.zh-CN.md"),
 )
 """The third asks in Chinese what an English document answers. Each must be in the top 3."""

@@ -129,6 +129,13 @@ class SqliteVectors:
                 )
             return removed.rowcount
 
+    def ids(self, name: str, document_id: str) -> list[str]:
+        """Return the ids of a document's vectors."""
+        rows = self._file.connection().execute(
+            "SELECT id FROM vector WHERE collection = ? AND document_id = ?", (name, document_id)
+        )
+        return [row["id"] for row in rows]
+
     def search(
         self, name: str, vector: NDArray[np.float32], k: int, only: Filter | None = None
     ) -> list[Found]:

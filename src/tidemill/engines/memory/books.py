@@ -137,7 +137,7 @@ class Books:
         )
         return others < limit.at_most
 
-    def finish(
+    def end(
         self,
         record: Record,
         state: State,

@@ -70,7 +70,7 @@ def _candidates(books: Books, request: ClaimRequest, now: int) -> dict[str, list
             return met
         for record in expired:
             if record.state is State.PENDING:
-                books.finish(record, State.CANCELLED, now, cause="expired", reason="expired")
+                books.end(record, State.CANCELLED, now, cause="expired", reason="expired")
 
 
 def _open_queues(books: Books, request: ClaimRequest) -> list[str]:
@@ -141,17 +141,17 @@ def _settle(books: Books, settlement: Settlement, now: int) -> State | None:
     record.logs.extend(settlement.logs)
     outcome = settlement.outcome
     if record.cancel_requested and not isinstance(outcome, Completed | Failed | Cancelled):
-        books.finish(record, State.CANCELLED, now, cause="cancelled", reason=record.reason)
+        books.end(record, State.CANCELLED, now, cause="cancelled", reason=record.reason)
         return record.state
     for task in settlement.enqueue:
         enqueue(books, task, now)
     match outcome:
         case Completed(result):
-            books.finish(record, State.COMPLETED, now, cause="completed", result=result)
+            books.end(record, State.COMPLETED, now, cause="completed", result=result)
         case Failed(error):
-            books.finish(record, State.FAILED, now, cause="failed", error=error)
+            books.end(record, State.FAILED, now, cause="failed", error=error)
         case Cancelled(reason):
-            books.finish(record, State.CANCELLED, now, cause="cancelled", reason=reason)
+            books.end(record, State.CANCELLED, now, cause="cancelled", reason=reason)
         case Retried():
             _again(books, record, outcome, now)
         case Snoozed(delay, reason):
@@ -173,7 +173,7 @@ def _again(books: Books, record: Record, outcome: Retried, now: int) -> None:
     if record.attempt >= record.attempt_limit or (
         outcome.crashed and record.crashes >= MAX_CRASHES
     ):
-        books.finish(record, State.FAILED, now, cause="failed", error=outcome.error)
+        books.end(record, State.FAILED, now, cause="failed", error=outcome.error)
         return
     record.history.append(record.ended(now, "retried", outcome.error))
     record.error = outcome.error

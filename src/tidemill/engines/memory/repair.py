@@ -20,7 +20,7 @@ def promote(books: Books, limit: int) -> Promoted:
         key=lambda record: (record.expires, record.new.id),
     )[:limit]
     for record in expired:
-        books.finish(record, State.CANCELLED, now, cause="expired", reason="expired")
+        books.end(record, State.CANCELLED, now, cause="expired", reason="expired")
     due = sorted(
         (record for record in books.by_state[State.SCHEDULED].values() if record.due <= now),
         key=lambda record: (record.due, record.new.id),
@@ -59,12 +59,12 @@ def _reclaim(books: Books, record: Record, now: int) -> Reclaimed:
     worker = record.worker or ""
     record.claim_id = None
     if record.cancel_requested:
-        books.finish(record, State.CANCELLED, now, cause="reclaimed", reason=record.reason)
+        books.end(record, State.CANCELLED, now, cause="reclaimed", reason=record.reason)
         return _reclaimed(record, worker)
     record.crashes += record.alone
     error = _loss(record, worker)
     if record.crashes >= MAX_CRASHES or record.attempt >= record.attempt_limit:
-        books.finish(record, State.FAILED, now, cause="reclaimed", error=error)
+        books.end(record, State.FAILED, now, cause="reclaimed", error=error)
         return _reclaimed(record, worker)
     record.history.append(record.ended(now, "lost", error))
     record.error = error
@@ -118,7 +118,7 @@ def _cancel(books: Books, record: Record | None, reason: str, now: int) -> State
             record.reason = reason
             books.tell(record, "cancel_requested", now)
         return record.state
-    books.finish(record, State.CANCELLED, now, cause="cancelled", reason=reason)
+    books.end(record, State.CANCELLED, now, cause="cancelled", reason=reason)
     return record.state
 
 

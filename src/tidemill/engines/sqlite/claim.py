@@ -26,7 +26,7 @@ from tidemill.engines.sqlite.transitions import expire
 from tidemill.rotation import Turn, share
 from tidemill.task import Claim, ClaimRef
 
-CLAIM_MEMORY: Final = timedelta(hours=2)
+CLAIM_MEMORY: Final = timedelta(minutes=61)
 _FORGET_EVERY = 64
 
 
@@ -64,12 +64,12 @@ _held = msgspec.json.Decoder(list[tuple[int, Row]]).decode
 def claim(step: Step, request: ClaimRequest) -> list[Claim]:
     """Take ready tasks exclusively, or answer again what the claim id took."""
     raw = claim_bytes(request.claim_id)
-    remembered = one(step.on, "claim_find", (raw,))
-    if remembered is not None:
-        return [_claim(step, row, request) for row in _read(step, remembered, raw)]
+    if one(step.on, "claim_find", (raw,)):
+        held = _read(step, one(step.on, "held_seqs", (raw,)), raw)
+        return [_claim(step, row, request) for row in held]
     chosen = _choose(step, request)
     seqs = f"[{','.join(str(seq) for group in chosen.values() for seq in group)}]"
-    step.on.execute(statement("claim_add"), (raw, step.now, seqs))
+    step.on.execute(statement("claim_add"), (raw, step.now))
     if step.on.last_insert_rowid() % _FORGET_EVERY == 0:
         step.on.execute(statement("claim_forget"), (step.now - micros(CLAIM_MEMORY),))
     if not chosen:

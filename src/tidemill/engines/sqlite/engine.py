@@ -1,6 +1,7 @@
 """The SQLite engine: the verbs of the seam over a writer, a reader and a bell."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -31,12 +32,12 @@ from tidemill.engine import (
 )
 from tidemill.engines.sqlite import claim, documents, operate, repair
 from tidemill.engines.sqlite.connection import Durability, version_warnings
+from tidemill.engines.sqlite.desk import Desk, Share
 from tidemill.engines.sqlite.enqueue import enqueue, fire
 from tidemill.engines.sqlite.feed import feed
 from tidemill.engines.sqlite.observe import claimable, find, stats
 from tidemill.engines.sqlite.settle import settle
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.store import Share, Store
 from tidemill.engines.sqlite.transaction import SqliteTransaction, borrow
 from tidemill.engines.sqlite.wake import Ear, Letterbox
 from tidemill.engines.sqlite.writer import Call
@@ -70,10 +71,10 @@ class SqliteEngine:
         share: Share | None = None,
     ) -> None:
         self._share = share or Share(Path(path).absolute(), durability, clock or SystemClock())
-        self._letterbox: tuple[Store, Letterbox] | None = None
+        self._letterbox: tuple[Desk, Letterbox] | None = None
         self._task_types: frozenset[str] | None = None
-        self._closed = False
         self._share.join()
+        self._open_until = weakref.finalize(self, _abandon, self._share)
 
     @property
     def info(self) -> EngineInfo:
@@ -90,14 +91,13 @@ class SqliteEngine:
         return SqliteEngine(self._share.path, share=self._share)
 
     async def close(self) -> None:
-        if self._closed:
+        if self._open_until.detach() is None:
             return
-        self._closed = True
         if self._letterbox is not None:
             self._letterbox[1].close()
-        store = self._share.leave()
-        if store is not None:
-            await asyncio.to_thread(store.stop)
+        desk = self._share.leave()
+        if desk is not None:
+            await asyncio.to_thread(desk.stop)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -107,7 +107,7 @@ class SqliteEngine:
         keep it short; pass it as `tx` to `enqueue` and `settle`, and call no other verb inside.
         """
         transaction = SqliteTransaction(self._share.path)
-        await transaction.begin(self._store().writer)
+        await transaction.begin(self._desk().writer)
         try:
             yield transaction
         except BaseException:
@@ -143,7 +143,6 @@ class SqliteEngine:
 
     async def migrate(self) -> None:
         await self._write(lambda _: None)
-        self._store().opened = True
 
     async def promote(self, limit: int) -> Promoted:
         return await self._write(lambda step: repair.promote(step, limit))
@@ -200,14 +199,14 @@ class SqliteEngine:
 
     # how verbs run
 
-    def _store(self) -> Store:
-        if self._closed:
+    def _desk(self) -> Desk:
+        if not self._open_until.alive:
             raise EngineRefused("this session of the engine is closed; open another")
-        return self._share.store()
+        return self._share.desk()
 
     async def _write(self, work: Callable[[Step], T]) -> T:
         call = Call(work)
-        self._store().writer.put(call)
+        self._desk().writer.put(call)
         answer: T = await call.future
         return answer
 
@@ -229,26 +228,26 @@ class SqliteEngine:
                 "or an apsw.Connection to its own file with a transaction open"
             )
         call = Call(lambda step: verb(step, items), items=items, of_many=verb)
-        self._store().writer.put(call)
+        self._desk().writer.put(call)
         answers: list[AnswerT] = await call.future
         return answers
 
-    async def _open(self) -> Store:
-        store = self._store()
-        if not store.opened:
+    async def _open(self) -> Desk:
+        desk = self._desk()
+        if not desk.writer.opened.is_set():
             await self.migrate()
-        return store
+        return desk
 
     async def _read(self, look: Callable[[apsw.Connection], T]) -> T:
-        store = await self._open()
-        return await store.reader.read(look)
+        desk = await self._open()
+        return await desk.reader.read(look)
 
     async def _until(
         self, ear: Ear, timeout: timedelta, seen: Callable[[apsw.Connection], bool]
     ) -> None:
         """Return when `seen`, when the ear hears something, or after the timeout."""
-        store = await self._open()
-        self._letters(store).open(ear.kind)
+        desk = await self._open()
+        self._letters(desk).open(ear.kind)
         end = ear.loop.time() + timeout.total_seconds()
         version: Any = None
 
@@ -260,13 +259,20 @@ class SqliteEngine:
             version = found
             return seen(on)
 
-        with store.bell.listening(ear):
-            while not await store.reader.read(look):
+        with desk.bell.listening(ear):
+            while not await desk.reader.read(look):
                 left = end - ear.loop.time()
                 if left <= 0 or await ear.heard(min(_LOOK_EVERY, left)):
                     return
 
-    def _letters(self, store: Store) -> Letterbox:
-        if self._letterbox is None or self._letterbox[0] is not store:
-            self._letterbox = (store, Letterbox(store.bell))
+    def _letters(self, desk: Desk) -> Letterbox:
+        if self._letterbox is None or self._letterbox[0] is not desk:
+            self._letterbox = (desk, Letterbox(desk.bell))
         return self._letterbox[1]
+
+
+def _abandon(share: Share) -> None:
+    """Let go of what a session held that was dropped without being closed."""
+    desk = share.leave()
+    if desk is not None:
+        desk.abandon()

@@ -31,13 +31,13 @@ def feed(on: apsw.Connection, after: str | None, limit: int) -> FeedPage:
     names = _names(one(on, "names"))
     entries = tuple(
         transition(entry, at, names.types, names.queues)
-        for number, at, body in _stored(on, start, limit)
+        for number, at, body in _lines(on, start, limit)
         for n, entry in enumerate(entries_from(body), start=number)
         if start <= n < start + limit
     )
     return FeedPage(entries=entries, cursor=str(start + len(entries)), cut=position < first)
 
 
-def _stored(on: apsw.Connection, start: int, limit: int) -> list[tuple[int, int, bytes]]:
+def _lines(on: apsw.Connection, start: int, limit: int) -> list[tuple[int, int, bytes]]:
     rows: list[Any] = on.execute(statement("feed_rows"), (start, limit)).fetchall()
     return rows

@@ -56,7 +56,7 @@ class Ledger:
         self._added: dict[Lane, int] = {}
         self._changed_queues: dict[int, Queue] = {}
 
-    def refresh(self, on: apsw.Connection) -> None:
+    def catch_up(self, on: apsw.Connection) -> None:
         """Make sure of what is remembered. Call it when a write transaction has begun."""
         if self._version is not None and self._version == on.data_version():
             return

@@ -22,7 +22,7 @@ from tidemill.engines.sqlite.rows import (
 )
 from tidemill.engines.sqlite.statements import one
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.transitions import admit, finish, hold_key, key_holder
+from tidemill.engines.sqlite.transitions import admit, end, hold_key, key_holder
 from tidemill.task import State
 
 
@@ -52,7 +52,7 @@ def _cancel(step: Step, row: Row | None, reason: str) -> State | None:
             asked = msgspec.structs.replace(row, cancelling=1, reason=storable(reason))
             step.tell(step.write(asked), "cancel_requested")
         return state
-    return STATES[finish(step, row, CANCELLED, "cancelled", reason=reason).state]
+    return STATES[end(step, row, CANCELLED, "cancelled", reason=reason).state]
 
 
 def retry(step: Step, ids: Sequence[str]) -> list[Retrial]:
@@ -100,7 +100,7 @@ def _tell_last_attempt(step: Step, row: Row) -> None:
     """Put the attempt that the record tells of into the history, unless it is there already."""
     if row.started_at is None or row.finished_at is None:
         return
-    step.finish_rows()
+    step.write_tasks()
     body = one(step.on, "last_attempt", (row.seq,))
     if row.attempt == (0 if body is None else attempt_from(body).number):
         return

@@ -15,7 +15,7 @@ from tidemill.engines.sqlite.faults import faults
 from tidemill.engines.sqlite.rows import error_contains
 
 T = TypeVar("T")
-_Job = tuple[Callable[[apsw.Connection], Any], "asyncio.Future[Any]"]
+_Look = tuple[Callable[[apsw.Connection], Any], "asyncio.Future[Any]"]
 
 
 class Reader:
@@ -24,7 +24,7 @@ class Reader:
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path = path
         self._durability = durability
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._looks: SimpleQueue[_Look | None] = SimpleQueue()
         self._thread = threading.Thread(
             target=self._run, name="tidemill-sqlite-reader", daemon=True
         )
@@ -33,18 +33,21 @@ class Reader:
     async def read(self, look: Callable[[apsw.Connection], T]) -> T:
         """Run a function over the connection, in a snapshot of its own."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((look, future))
+        self.put((look, future))
         return await future
 
-    def stop(self) -> None:
-        """Finish what is queued, close the connection and end the thread."""
-        self._jobs.put(None)
+    def put(self, look: _Look | None) -> None:
+        """Queue work; None ends the thread behind all that is queued."""
+        self._looks.put(look)
+
+    def join(self) -> None:
+        """Wait for the end of the thread, and of its connection."""
         self._thread.join()
 
     def _run(self) -> None:
         on: apsw.Connection | None = None
-        while (job := self._jobs.get()) is not None:
-            look, future = job
+        while (asked := self._looks.get()) is not None:
+            look, future = asked
             if future.cancelled():
                 continue
             answer: Any = None

@@ -15,7 +15,7 @@ from tidemill.engines.sqlite.rows import (
 )
 from tidemill.engines.sqlite.statements import one, run, statement
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.transitions import admit, expire, finish
+from tidemill.engines.sqlite.transitions import admit, end, expire
 from tidemill.task import TaskError
 
 
@@ -54,13 +54,11 @@ def _reclaim(step: Step, row: Row) -> Reclaimed:
 
 def _take_back(step: Step, row: Row, worker: str) -> Row:
     if row.cancelling:
-        return finish(step, row, CANCELLED, "reclaimed", reason=row.reason, claim_kept=False)
+        return end(step, row, CANCELLED, "reclaimed", reason=row.reason, claim_kept=False)
     crashes = row.crashes + row.alone
     error = _loss(row, crashes, worker)
     if crashes >= MAX_CRASHES or row.attempt >= row.attempt_limit:
-        return finish(
-            step, row, FAILED, "reclaimed", error=error, crashes=crashes, claim_kept=False
-        )
+        return end(step, row, FAILED, "reclaimed", error=error, crashes=crashes, claim_kept=False)
     step.ended_attempt(row, "lost", error)
     again = admit(
         step,
@@ -96,7 +94,7 @@ def forget(step: Step, rows: Iterable[Row]) -> None:
     rows = list(rows)
     if not rows:
         return
-    step.finish_rows()
+    step.write_tasks()
     tags, keys = [], []
     for row in rows:
         raw = bytes.fromhex(row.key)

@@ -21,7 +21,7 @@ from tidemill.engines.sqlite.rows import (
 )
 from tidemill.engines.sqlite.statements import run
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.transitions import admit, block, finish, schedule_or_admit
+from tidemill.engines.sqlite.transitions import admit, block, end, schedule_or_admit
 from tidemill.outcome import (
     Cancelled,
     Completed,
@@ -55,7 +55,7 @@ def _settle(step: Step, settlement: Settlement, key: str) -> State | None:
         step.report(row, settlement.progress, settlement.logs)
     outcome = settlement.outcome
     if row.cancelling and not isinstance(outcome, Completed | Failed | Cancelled):
-        return _state(finish(step, row, CANCELLED, "cancelled", reason=row.reason))
+        return _state(end(step, row, CANCELLED, "cancelled", reason=row.reason))
     if settlement.enqueue:
         enqueue(step, settlement.enqueue)
     return _state(_carry_out(step, row, outcome))
@@ -64,11 +64,11 @@ def _settle(step: Step, settlement: Settlement, key: str) -> State | None:
 def _carry_out(step: Step, row: Row, outcome: Outcome) -> Row:
     match outcome:
         case Completed(result):
-            return finish(step, row, COMPLETED, "completed", result=result)
+            return end(step, row, COMPLETED, "completed", result=result)
         case Failed(error):
-            return finish(step, row, FAILED, "failed", error=error)
+            return end(step, row, FAILED, "failed", error=error)
         case Cancelled(reason):
-            return finish(step, row, CANCELLED, "cancelled", reason=reason)
+            return end(step, row, CANCELLED, "cancelled", reason=reason)
         case Retried():
             return _again(step, row, outcome)
         case Snoozed(delay, reason):
@@ -93,7 +93,7 @@ def _state(row: Row) -> State:
 def _again(step: Step, row: Row, outcome: Retried) -> Row:
     crashes = row.crashes + outcome.crashed
     if row.attempt >= row.attempt_limit or (outcome.crashed and crashes >= MAX_CRASHES):
-        return finish(step, row, FAILED, "failed", error=outcome.error, crashes=crashes)
+        return end(step, row, FAILED, "failed", error=outcome.error, crashes=crashes)
     step.ended_attempt(row, "retried", outcome.error)
     again = schedule_or_admit(
         step,

@@ -232,7 +232,7 @@ class Step:
             if every:
                 run(on, "save_whole", every)
 
-    def finish_rows(self) -> None:
+    def write_tasks(self) -> None:
         """Write the tasks that changed with all that was reported about them."""
         self.flush()
         on = self.on
@@ -246,14 +246,14 @@ class Step:
             run(on, "progress_put", list(self._progress.items()))
             self._progress.clear()
 
-    def finish_call(self) -> None:
+    def end_call(self) -> None:
         """Leave nothing remembered to the next call in the same transaction."""
         self.flush()
         self._rows.clear()
 
-    def finish(self) -> None:
+    def end(self) -> None:
         """Write everything that is left: the last thing before a commit."""
-        self.finish_rows()
+        self.write_tasks()
         if self._feed:
             self._write_feed()
         self.ledger.flush(self.on)

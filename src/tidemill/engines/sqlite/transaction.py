@@ -16,7 +16,7 @@ from tidemill.engines.sqlite.faults import faults
 from tidemill.engines.sqlite.ledger import Ledger
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.writer import Lend, Writer
-from tidemill.errors import EngineRefused, EngineUnavailable
+from tidemill.errors import EngineError, EngineRefused, EngineUnavailable
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class SqliteTransaction:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._over = False
+        self._fault: Exception = EngineRefused("the transaction is over: open another")
         self._broken = False
 
     async def execute(
@@ -56,10 +57,10 @@ class SqliteTransaction:
 
     async def run(self, work: Callable[[Step], T], *, verb: bool = False) -> T:
         """Run work in the transaction. A `verb` that fails ends it: it may have done half."""
-        if self._over:
-            raise _given_back(self._path)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put((_finished(work) if verb else work, future))
+        self._orders.put((_whole(work) if verb else work, future))
+        if self._over:
+            self._refuse_rest()
         try:
             return await future
         except BaseException:
@@ -78,7 +79,12 @@ class SqliteTransaction:
     async def end(self, *, commit: bool) -> None:
         """Commit, or roll back."""
         self._orders.put(_End.COMMIT if commit and not self._broken else _End.ROLL_BACK)
-        await asyncio.shield(self._ended)
+        self._over = True
+        try:
+            await asyncio.shield(self._ended)
+        except EngineError:
+            if commit:
+                raise
         if commit and self._broken:
             raise EngineRefused("the transaction was rolled back: one of its steps had failed")
 
@@ -98,6 +104,7 @@ class SqliteTransaction:
             self._tell(self._ended)
         except Exception as error:  # noqa: BLE001  # it belongs to the caller
             writer.roll_back()
+            self._fault = error
             self._over = True
             self._refuse_rest()
             self._tell(self._opened if step is None else self._ended, error)
@@ -118,8 +125,10 @@ class SqliteTransaction:
             try:
                 with faults(self._path, waited=LOCK_WAIT):
                     answer = work(step)
-            except Exception as error:  # noqa: BLE001  # it belongs to the caller
+            except Exception as error:
                 self._tell(future, error)
+                if not step.on.in_transaction:  # SQLite itself has rolled back
+                    raise
             else:
                 self._tell(future, None, answer)
             if not step.on.in_transaction:
@@ -133,7 +142,7 @@ class SqliteTransaction:
             while True:
                 order = self._orders.get_nowait()
                 if not isinstance(order, _End):
-                    self._tell(order[1], _given_back(self._path))
+                    self._tell(order[1], self._fault)
 
     def _tell(
         self, future: "asyncio.Future[Any]", error: Exception | None = None, answer: Any = None
@@ -154,13 +163,13 @@ class _RolledBack(Exception):
     """The block that opened the transaction raised."""
 
 
-def _finished(work: Callable[[Step], T]) -> Callable[[Step], T]:
-    def whole(step: Step) -> T:
+def _whole(work: Callable[[Step], T]) -> Callable[[Step], T]:
+    def run(step: Step) -> T:
         answer = work(step)
-        step.finish()
+        step.end()
         return answer
 
-    return whole
+    return run
 
 
 def _given_back(path: Path) -> EngineUnavailable:
@@ -184,8 +193,8 @@ def borrow(on: apsw.Connection, path: Path, clock: Clock, work: Callable[[Step],
         )
     with faults(path, waited=LOCK_WAIT), on:
         ledger = Ledger()
-        ledger.refresh(on)
+        ledger.catch_up(on)
         step = Step(on, ledger, clock.now())
         answer = work(step)
-        step.finish()
+        step.end()
     return answer

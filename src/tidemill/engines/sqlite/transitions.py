@@ -83,7 +83,7 @@ def leave_slot(step: Step, left: Row) -> None:
         step.move(waiting, "admitted", PENDING, blocked_on=None)
 
 
-def finish(
+def end(
     step: Step,
     row: Row,
     state: int,
@@ -123,7 +123,7 @@ def finish(
 
 def expire(step: Step, row: Row) -> Row:
     """End a waiting task whose time to start is over."""
-    return finish(step, row, CANCELLED, "expired", reason="expired")
+    return end(step, row, CANCELLED, "expired", reason="expired")
 
 
 def _kept(row: Row, state: int) -> int | None:

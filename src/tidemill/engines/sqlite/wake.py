@@ -23,7 +23,7 @@ Kind = Literal["work", "feed"]
 
 _ANY: Final = "*"
 _LONGEST_TEXT = 1_024
-_LONGEST_FOLDER = 70  # a socket's whole path fits 104 bytes on macOS, 108 on Linux
+_LONGEST_FOLDER = 80  # a socket's whole path fits 104 bytes on macOS, 108 on Linux
 _UNSETTLED = 50_000  # us: a folder's time stamp is only as fine as the kernel's tick
 
 
@@ -129,12 +129,12 @@ class Bell:
         """The sockets of other processes; listed again when the folder has changed."""
         try:
             changed = self.folder.stat().st_mtime_ns
-        except OSError:
+            if changed != self._listed:
+                now = SystemClock().now()
+                self._peers = tuple(_peers(self.folder, self._own))
+                self._listed = changed if now - changed // 1_000 > _UNSETTLED else -1
+        except OSError:  # nobody has waited yet, or the folder is no folder
             return ()
-        if changed != self._listed:
-            now = SystemClock().now()
-            self._peers = tuple(_peers(self.folder, self._own))
-            self._listed = changed if now - changed // 1_000 > _UNSETTLED else -1
         return self._peers
 
     def _send(self, place: str, text: bytes) -> None:
@@ -208,6 +208,9 @@ class Letterbox:
             box.close()
             place.unlink(missing_ok=True)
             self._bell.own(place.name, there=False)
+        if self._boxes:
+            with contextlib.suppress(OSError):  # others still wait there
+                self._bell.folder.rmdir()
         self._boxes.clear()
 
 

@@ -78,18 +78,18 @@ class Writer:
         self._on: apsw.Connection | None = None
         self._ledger = Ledger()
         self._seen = 0
+        self.opened = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="tidemill-sqlite-writer", daemon=True
         )
         self._thread.start()
 
-    def put(self, call: Call | Lend) -> None:
-        """Queue work."""
+    def put(self, call: Call | Lend | None) -> None:
+        """Queue work; None ends the thread behind all that is queued."""
         self._calls.put(call)
 
-    def stop(self) -> None:
-        """Finish what is queued, close the connection and end the thread."""
-        self._calls.put(None)
+    def join(self) -> None:
+        """Wait for the end of the thread, and of its connection."""
         self._thread.join()
 
     # the thread
@@ -158,7 +158,7 @@ class Writer:
             step = self.begin()
             try:
                 answers = _work(step, group)
-                step.finish()
+                step.end()
                 step.on.execute("COMMIT")
             except BaseException:
                 self.roll_back()
@@ -174,7 +174,7 @@ class Writer:
             self._on = self._open()
         self._on.execute("BEGIN IMMEDIATE")
         try:
-            self._ledger.refresh(self._on)
+            self._ledger.catch_up(self._on)
             return self.step(self._on)
         except BaseException:
             self.roll_back()
@@ -189,7 +189,8 @@ class Writer:
         """Remember what was committed, and wake who waits for it."""
         self._ledger.keep(step.on)
         if step.told or step.ready:
-            self._bell.ring(frozenset(step.ready), told=step.told)
+            with suppress(OSError):  # a hint; what was committed stays so
+                self._bell.ring(frozenset(step.ready), told=step.told)
 
     def roll_back(self) -> None:
         """Undo the transaction that is open."""
@@ -205,6 +206,7 @@ class Writer:
         except BaseException:
             on.close()
             raise
+        self.opened.set()
         return on
 
 
@@ -219,7 +221,7 @@ def _work(step: Step, group: Sequence[Call]) -> list[Answer]:
             for call in verb:
                 answers.append((call.future, list(together[start : start + call.size]), None))
                 start += call.size
-        step.finish_call()
+        step.end_call()
     return answers
 
 

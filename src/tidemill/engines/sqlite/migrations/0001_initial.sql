@@ -128,12 +128,11 @@ CREATE TABLE tidemill_await (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tidemill_await_parent ON tidemill_await (parent);
 
--- Claim ids of the last hours, and what each took, so that a repeated claim takes no more.
+-- Claim ids of the last hour and more, so that a repeated claim takes no more.
 CREATE TABLE tidemill_claim (
     line  INTEGER PRIMARY KEY,
     claim BLOB    NOT NULL UNIQUE,
-    at    INTEGER NOT NULL,
-    tasks TEXT    NOT NULL                -- a JSON array of seq
+    at    INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE tidemill_count (

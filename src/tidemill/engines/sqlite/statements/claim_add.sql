@@ -1,1 +1,1 @@
-INSERT INTO tidemill_claim (claim, at, tasks) VALUES (?, ?, ?)
+INSERT INTO tidemill_claim (claim, at) VALUES (?, ?)

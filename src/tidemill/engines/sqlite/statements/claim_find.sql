@@ -1,1 +1,1 @@
-SELECT tasks FROM tidemill_claim WHERE claim = ?
+SELECT EXISTS (SELECT 1 FROM tidemill_claim WHERE claim = ?)

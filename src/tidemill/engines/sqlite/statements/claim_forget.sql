@@ -1,2 +1,2 @@
-DELETE FROM tidemill_claim WHERE line <= (
-    SELECT max(line) FROM (SELECT line FROM tidemill_claim WHERE at < ? ORDER BY line LIMIT 1000))
+DELETE FROM tidemill_claim WHERE line IN (
+    SELECT line FROM (SELECT line, at FROM tidemill_claim ORDER BY line LIMIT 128) WHERE at < ?)

@@ -1,1 +1,1 @@
-DELETE FROM tidemill_feed WHERE first + n <= ?
+DELETE FROM tidemill_feed WHERE first < (SELECT max(first) FROM tidemill_feed WHERE first <= ?)

@@ -5,7 +5,7 @@ UPDATE tidemill_task AS t
 SET state = given.state, due = given.due, lease_end = given.lease_end, attempt = given.attempt,
     cancelling = given.cancelling, awaited = given.awaited, blocked_on = given.blocked_on,
     reason = given.reason, alone = given.alone, crashes = given.crashes,
-    attempt_limit = given.attempt_limit, claim = iif(given.claim_kept, claim, NULL),
+    attempt_limit = given.attempt_limit, claim = if(given.claim_kept, claim, NULL),
     worker = given.worker, started_at = given.started_at, finished_at = given.finished_at,
     prune_at = given.prune_at, error = given.error, fingerprint = given.fingerprint,
     result = given.result

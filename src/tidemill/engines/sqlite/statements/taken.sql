@@ -1,5 +1,5 @@
 SELECT json_group_array(json_array(t.seq, lower(hex(t.id)), t.queue, t.type, t.priority, t.due,
-    iif(t.payload IS NULL, NULL, hex(t.payload)), t.attempt, t.attempt_limit, t.max_attempts,
+    if(t.payload IS NULL, NULL, hex(t.payload)), t.attempt, t.attempt_limit, t.max_attempts,
     t.token, t.alone, t.crashes, t.user_id, t.project_id, t.parent_id, t.unique_key,
     hex(t.extra)))
 FROM tidemill_task AS t

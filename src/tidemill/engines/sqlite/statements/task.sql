@@ -7,9 +7,9 @@ json_array(lower(hex(t.id)),
     t.cancelling, t.alone, t.crashes, t.blocked_on, t.unique_key, t.limit_key, t.user_id,
     t.project_id, t.parent_id, hex(t.extra),
     (SELECT hex(body) FROM tidemill_progress WHERE task = t.seq),
-    iif(t.result IS NULL, NULL, hex(t.result)), hex(t.error), t.reason,
-    iif(?1, hex(coalesce(t.payload, (SELECT payload FROM tidemill_body WHERE task = t.seq))), NULL),
-    iif(?1, json((SELECT json_group_array(hex(body) ORDER BY line)
+    if(t.result IS NULL, NULL, hex(t.result)), hex(t.error), t.reason,
+    if(?1, hex(coalesce(t.payload, (SELECT payload FROM tidemill_body WHERE task = t.seq))), NULL),
+    if(?1, json((SELECT json_group_array(hex(body) ORDER BY line)
         FROM tidemill_attempt WHERE task = t.seq)), NULL),
-    iif(?1, json((SELECT json_group_array(hex(body) ORDER BY line)
+    if(?1, json((SELECT json_group_array(hex(body) ORDER BY line)
         FROM tidemill_log WHERE task = t.seq)), NULL))

@@ -11,26 +11,31 @@ from tidemill.engines.sqlite.wake import Bell
 from tidemill.engines.sqlite.writer import Writer
 
 
-class Store:
+class Desk:
     """One process's hold of the file: opened when it is first used."""
 
     def __init__(self, path: Path, durability: Durability, clock: Clock) -> None:
         self.bell = Bell(path)
         self.writer = Writer(path, durability, clock, self.bell)
         self.reader = Reader(path, durability)
-        self.opened = False
+
+    def abandon(self) -> None:
+        """Finish what is queued and let go of the file, some time soon."""
+        self.writer.put(None)
+        self.reader.put(None)
 
     def stop(self) -> None:
         """Finish what is queued and let go of the file."""
-        self.writer.stop()
-        self.reader.stop()
+        self.abandon()
+        self.writer.join()
+        self.reader.join()
         self.bell.close()
 
 
 class Share:
-    """The sessions that use a file from this process, and their store.
+    """The sessions that use a file from this process, and their desk.
 
-    A forked child gets a store of its own. Its parent's is kept, untouched: letting it go would
+    A forked child gets a desk of its own. Its parent's is kept, untouched: letting it go would
     close the parent's connections from the wrong process.
     """
 
@@ -40,8 +45,8 @@ class Share:
         self.clock = clock
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._store: Store | None = None
-        self._inherited: list[Store] = []
+        self._desk: Desk | None = None
+        self._inherited: list[Desk] = []
         self._sessions = 0
 
     def join(self) -> None:
@@ -49,30 +54,30 @@ class Share:
         with self._lock:
             self._sessions += 1
 
-    def leave(self) -> Store | None:
-        """One session fewer; answers the store to stop when it was the last."""
+    def leave(self) -> Desk | None:
+        """One session fewer; answers the desk to stop when it was the last."""
         with self._lock:
             self._sessions -= 1
             if self._sessions or os.getpid() != self._pid:
                 return None
-            store, self._store = self._store, None
-            return store
+            desk, self._desk = self._desk, None
+            return desk
 
-    def store(self) -> Store:
-        """The store of this process."""
-        if self._store is not None and os.getpid() == self._pid:
-            return self._store
+    def desk(self) -> Desk:
+        """The desk of this process."""
+        if self._desk is not None and os.getpid() == self._pid:
+            return self._desk
         if os.getpid() != self._pid:
             self._after_fork()
         with self._lock:
-            if self._store is None:
+            if self._desk is None:
                 refuse_unusable(self.path)
-                self._store = Store(self.path, self.durability, self.clock)
-            return self._store
+                self._desk = Desk(self.path, self.durability, self.clock)
+            return self._desk
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may have held it
         self._pid = os.getpid()
-        if self._store is not None:
-            self._inherited.append(self._store)
-            self._store = None
+        if self._desk is not None:
+            self._inherited.append(self._desk)
+            self._desk = None

@@ -1,11 +1,11 @@
-"""One worker process, as the supervisor starts it: `python -m tidemill.worker APP SETTINGS`."""
+"""One worker process, as the supervisor starts it: `python -m tidemill.node APP SETTINGS`."""
 
 import signal
 import sys
 
+from tidemill.node.process import run_process
+from tidemill.node.supervisor import decode_settings
 from tidemill.worker.child import die_with_parent
-from tidemill.worker.node import run_process
-from tidemill.worker.supervisor import decode_settings
 
 if __name__ == "__main__":
     die_with_parent(signal.SIGTERM)

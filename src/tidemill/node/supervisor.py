@@ -16,8 +16,8 @@ from datetime import timedelta
 import msgspec
 
 from tidemill.backoff import exponential
+from tidemill.node.process import RECYCLE, SIGNALS, run_process
 from tidemill.settings import WorkerSettings
-from tidemill.worker.node import RECYCLE, SIGNALS, run_process
 
 BACKOFF = exponential(0.5, cap=30)
 HEALTHY_AFTER = 60.0
@@ -48,19 +48,21 @@ def run_worker(
     *,
     processes: int = 1,
     told: Callable[[ProcessEnded], object] = lambda _: None,
+    command: Sequence[str] | None = None,
 ) -> int:
     """Run `processes` worker processes of the application at `module:attribute` until a signal.
 
     One worker that is not to be recycled is this very process; others are children of it, which
     are replaced when they end. Answers the exit code: 0 when all ended in order. `told` hears of
-    each child that ends. Must be called on the main thread. Settings of None are the application's
+    each child that ends. `command` starts a child in another way, as the command line does. Must be
+    called on the main thread. Settings of None are the application's
     own; their grace time is not known here, and then no process is killed that takes longer.
     """
-    if processes == 1 and not _needs_parent(settings):
+    if command is None and processes == 1 and not _needs_parent(settings):
         return run_process(app_path, settings)
     patience = None if settings is None else settings.grace + OVERTIME
-    command = [sys.executable, "-m", "tidemill.worker", app_path, encode_settings(settings)]
-    return asyncio.run(_Supervisor(command, patience, told).run(processes))
+    own = [sys.executable, "-m", "tidemill.node", app_path, encode_settings(settings)]
+    return asyncio.run(_Supervisor(command or own, patience, told).run(processes))
 
 
 def _needs_parent(settings: WorkerSettings | None) -> bool:

@@ -1,0 +1,163 @@
+"""Stores to measure on, and the processes that work on them."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+import workload
+
+from tidemill import Engine, State, Task, TaskQuery
+from tidemill.engine import ClaimRequest
+from tidemill.engines import open_engine
+from tidemill.ids import IdMaker
+from tidemill.outcome import Completed, Settlement
+
+HERE = Path(__file__).parent
+BATCH = 500
+PATIENCE = 300.0
+
+
+@contextmanager
+def store(kind: str) -> Iterator[str]:
+    """The URL of a new, empty store, which is gone afterwards."""
+    if kind != "sqlite":
+        raise SystemExit(f"no engine {kind!r} to measure yet; known: sqlite")
+    with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as folder:
+        yield f"sqlite:///{folder}/tasks.db"
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Engine]:
+    """An engine for this process; the workload's tasks are enqueued there too."""
+    base = open_engine(url)
+    workload.app.use_engine(base)
+    try:
+        yield await workload.app.engine()
+    finally:
+        await workload.app.close()
+        workload.app.use_engine(None)
+
+
+@contextmanager
+def worker(url: str, *flags: str) -> Iterator[psutil.Process]:
+    """A worker in a process of its own, with default settings and these flags."""
+    words = [sys.executable, "-m", "tidemill", "worker", "-A", "workload:app", *flags]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            words,
+            cwd=HERE,
+            env=os.environ | {"TIDEMILL_URL": url},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield psutil.Process(process.pid)
+            if process.poll() not in {None, -9}:
+                log.seek(0)
+                raise SystemExit(f"the worker ended early: {log.read().decode()}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all that it started."""
+    return [process, *process.children(recursive=True)]
+
+
+def memory(process: psutil.Process) -> float:
+    """Resident memory of a worker with all that it started, in MB (millions of bytes)."""
+    return sum(each.memory_info().rss for each in family(process)) / 1e6
+
+
+async def enqueue(name: str, tasks: int, batch: int = BATCH) -> list[str]:
+    """Enqueue so many tasks of a type in bulk; answers their ids."""
+    face, made = workload.app.function(name), []
+    for start in range(0, tasks, batch):
+        payloads: list[dict[str, object]] = [{}] * min(batch, tasks - start)
+        made += [handle.id for handle in await face.enqueue_many(payloads)]
+    return made
+
+
+async def count(engine: Engine, name: str, state: State) -> int:
+    """How many tasks of a type are in a state."""
+    counts = (await engine.stats()).counts
+    return sum(each.count for each in counts if (each.task_type, each.state) == (name, state))
+
+
+async def wait_count(engine: Engine, name: str, state: State, tasks: int) -> None:
+    """Wait until at least so many tasks of a type are in a state."""
+    end = time.monotonic() + PATIENCE
+    while (done := await count(engine, name, state)) < tasks:
+        if time.monotonic() > end:
+            raise SystemExit(f"{done} of {tasks} {name} {state} after {PATIENCE:g} s")
+        await asyncio.sleep(0.05)
+
+
+async def wait_completed(engine: Engine, name: str, tasks: int) -> None:
+    """Wait until at least so many tasks of a type are completed."""
+    await wait_count(engine, name, State.COMPLETED, tasks)
+
+
+async def recount(engine: Engine, ids: Sequence[str]) -> list[Task]:
+    """The records of tasks, all of which must be completed."""
+    found: list[Task] = []
+    for start in range(0, len(ids), BATCH):
+        page = await engine.find(TaskQuery(ids=tuple(ids[start : start + BATCH]), limit=BATCH))
+        found += page.tasks
+    if len(found) != len(ids) or any(task.state is not State.COMPLETED for task in found):
+        raise SystemExit(f"{len(ids)} enqueued, not all of the {len(found)} found are completed")
+    return found
+
+
+def rate(tasks: Sequence[Task]) -> float:
+    """Tasks per second between the first start and the last end, as the engine recorded them."""
+    first = min(_instant(task.started_at) for task in tasks)
+    last = max(_instant(task.finished_at) for task in tasks)
+    return len(tasks) / (last - first).total_seconds()
+
+
+def _instant(at: datetime | None) -> datetime:
+    if at is None:
+        raise SystemExit("a completed task without instants")
+    return at
+
+
+async def fill(engine: Engine, kind: str, tasks: int) -> None:
+    """Put so many tasks into a store: `waiting`, `delayed` or `finished`."""
+    half = workload.ballast.options(queue="elsewhere")
+    for start in range(0, tasks, 2 * BATCH):
+        face = workload.ballast
+        if kind == "delayed":
+            face = face.options(delay=timedelta(days=1))
+        elif kind == "waiting" and start >= tasks // 2:
+            face = half
+        await face.enqueue_many([{}] * min(2 * BATCH, tasks - start))
+        if kind == "finished":
+            await _finish(engine)
+
+
+async def _finish(engine: Engine) -> None:
+    """Complete what is pending."""
+    request = ClaimRequest(
+        claim_id=IdMaker().make(),
+        worker="fill",
+        queues=None,
+        task_types=frozenset({workload.BALLAST}),
+        limit=2 * BATCH,
+    )
+    claims = await engine.claim(request)
+    await engine.settle([Settlement(claim.ref, Completed(b"null")) for claim in claims])

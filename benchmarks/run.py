@@ -1,0 +1,105 @@
+"""Measure Tidemill and print each figure beside its budget.
+
+`make bench` runs everything in about ten minutes; `make bench ARGS="--quick"` in one or two, with
+smaller numbers. `--only loops,latency` chooses parts. `--json` and `--markdown` name files.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from arena import opened, store
+from figures import Figure, Machine, machine, markdown
+from reads import reads
+from resident import at_rest, latency, recovery
+from starting import starts
+from throughput import enqueues, full_stores, loops
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How much is measured; the defaults are the full run."""
+
+    tasks: int = 60_000
+    rounds: int = 3
+    ballast: int = 1_000_000
+    samples: int = 1_000
+    many: int = 100_000
+    idle: float = 10.0
+    starts: int = 9
+
+
+QUICK = Sizes(tasks=10_000, rounds=2, ballast=50_000, samples=200, many=10_000, idle=3.0, starts=3)
+
+Part = Callable[[str, Sizes], Coroutine[Any, Any, list[Figure]]]
+
+
+async def _starts(_: str, sizes: Sizes) -> list[Figure]:
+    return await asyncio.to_thread(starts, sizes.starts)
+
+
+PARTS: dict[str, Part] = {
+    "starts": _starts,
+    "loops": lambda kind, of: loops(kind, of.tasks, of.rounds),
+    "enqueues": lambda kind, of: enqueues(kind, of.tasks, of.rounds),
+    "latency": lambda kind, of: latency(kind, of.samples),
+    "rest": lambda kind, of: at_rest(kind, of.many, of.idle),
+    "recovery": lambda kind, _: recovery(kind, 3),
+    "reads": lambda kind, of: reads(kind, of.ballast, of.samples),
+    "stores": lambda kind, of: full_stores(kind, of.tasks, of.rounds, of.ballast),
+}
+
+
+class Published(msgspec.Struct, frozen=True):
+    """One whole run."""
+
+    machine: Machine
+    sizes: Sizes
+    figures: list[Figure]
+    seconds: float
+
+
+def main() -> int:
+    """Measure and print; budgets that are missed are shown, they do not fail the run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", default="sqlite")
+    parser.add_argument("--quick", action="store_true", help="small numbers")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--markdown", type=Path, help="write the table there")
+    said = parser.parse_args()
+    sizes = QUICK if said.quick else Sizes()
+    began = time.monotonic()
+    on = machine(uvloop.run(_engine(said.engine)))
+    figures: list[Figure] = []
+    for name in said.only.split(","):
+        part_began = time.monotonic()
+        print(f"{name} …", file=sys.stderr, end=" ", flush=True)
+        figures += uvloop.run(PARTS[name](said.engine, sizes))
+        print(f"{time.monotonic() - part_began:.0f} s", file=sys.stderr, flush=True)
+    table = markdown(figures, on)
+    print(table)
+    if said.markdown:
+        said.markdown.write_text(table, "utf-8")
+    if said.json:
+        run = Published(on, sizes, figures, time.monotonic() - began)
+        said.json.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+    return 0
+
+
+async def _engine(kind: str) -> str:
+    """What the engine says of itself."""
+    with store(kind) as url:
+        async with opened(url) as engine:
+            info = engine.info
+            versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
+            return f"{info.name} ({versions}; durability {info.durability})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""`kill -9` at random moments while thousands of tasks run: nothing is lost, nothing ends twice."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from tests.chaos.facts import until
+from tests.chaos.history import ends, lives, overlaps, recoveries, robbed
+from tests.chaos.report import Report, spread
+from tests.chaos.stage import Stage, stage
+from tests.chaos.workers import WorkerFell
+from tidemill import State
+
+RECOVERY = 5.0
+"""Seconds beyond the lease that a lost task may take to be reclaimed and to begin again."""
+DURING_START = 0.1
+"""Share of kills that do not wait for their worker to be ready."""
+
+
+class Kills(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of it. `lease` is in seconds; `patience` bounds the whole campaign."""
+
+    tasks: int = 5_000
+    kills: int = 50
+    workers: int = 1
+    concurrency: int = 24
+    children: int = 2
+    lease: float = 2.5
+    reclaimed: int = 300
+    patience: float = 420.0
+
+
+async def kills(folder: Path, seed: int, wanted: Kills, *, quiet: bool = False) -> Report:
+    """Run the campaign and judge it."""
+    rng = random.Random(seed)
+    sizes = {
+        "concurrency": wanted.concurrency,
+        "children": wanted.children,
+        "lease": wanted.lease,
+        "heartbeat": wanted.lease / 5,
+    }
+    async with stage(folder, "kills", quiet=quiet, **sizes) as on:
+        await on.naps([rng.uniform(0.02, 0.2) for _ in range(wanted.tasks)])
+        for _ in range(wanted.workers):
+            on.crew.start()
+        moments = sorted(rng.sample(range(wanted.tasks * 9 // 10), wanted.kills))
+        fell: list[str] = []
+        try:
+            async with asyncio.timeout(wanted.patience):
+                for number, moment in enumerate(moments, 1):
+                    await _strike(on, rng, moment, f"{number} of {wanted.kills} kills")
+                drained = await on.drained(wanted.patience, wanted.tasks, "drain")
+        except (TimeoutError, WorkerFell) as error:
+            drained, fell = False, [str(error)] if str(error) else []
+        counts = await on.counts()
+        orphans = await on.crew.orphans()
+        stubborn = await on.crew.close()
+        return await _judge(on, seed, wanted, counts, drained, fell, orphans, stubborn)
+
+
+async def _strike(on: Stage, rng: random.Random, moment: int, text: str) -> None:
+    """Kill a worker a random while after so many tasks are completed, and start another."""
+    victim = rng.choice(on.crew.pids)
+    early, pause = rng.random() < DURING_START, rng.uniform(0, 0.3)
+
+    def reached() -> bool:
+        done = sum(entry.cause == "completed" for entry in on.feed)
+        on.ticker.tell(done, len(on.accepted), text)
+        return done >= moment
+
+    while not await until(reached, 1.0):
+        on.crew.check()
+    if not early:
+        await until(lambda: on.crew.is_ready(victim), 20)
+    await asyncio.sleep(pause)
+    on.crew.kill(victim)
+    on.crew.start()
+
+
+async def _judge(
+    on: Stage,
+    seed: int,
+    wanted: Kills,
+    counts: Counter[State],
+    drained: bool,
+    fell: list[str],
+    orphans: list[int],
+    stubborn: list[int],
+) -> Report:
+    history = await on.history()
+    came_back = recoveries(history)
+    reclaimed = [each.reclaimed for each in came_back]
+    begun = [each.begun for each in came_back if each.begun is not None]
+    causes = Counter(entry.cause for entry in history.feed)
+    limit = wanted.lease + RECOVERY
+    broken = fell + ends(history) + lives(history) + overlaps(history) + robbed(history)
+    if not drained:
+        broken.append(f"not drained after {wanted.patience:g} s: {dict(counts)}")
+    if counts[State.COMPLETED] != wanted.tasks:
+        broken.append(f"the engine counts {dict(counts)}, not {wanted.tasks} completed")
+    if causes["reclaimed"] < wanted.reclaimed:
+        broken.append(f"only {causes['reclaimed']} reclaimed: too few to have tested anything")
+    broken += [
+        f"{each.task_id}: reclaimed {each.reclaimed:.2f} s after the kill, more than {limit:g} s"
+        for each in came_back
+        if each.reclaimed > limit
+    ]
+    if on.cut:
+        broken.append("the feed was cut before it was read: the history has holes")
+    broken += [f"process {pid} outlives the worker that started it" for pid in orphans]
+    broken += [f"worker {pid} did not stop when asked to" for pid in stubborn]
+    if broken:
+        on.keep(history)
+    figures = [
+        ("tasks", f"{wanted.tasks} of 20-200 ms"),
+        ("at a time", f"{wanted.workers} x {wanted.concurrency}, {wanted.children} of them alone"),
+        ("kill -9", str(len(on.crew.kills))),
+        ("lease", f"{wanted.lease:g} s; max_attempts {on.plan.max_attempts}"),
+        ("reclaimed", str(causes["reclaimed"])),
+        ("completed", f"{counts[State.COMPLETED]} once each" if not broken else str(dict(counts))),
+        ("most attempts of one task", str(max(task.attempt for task in history.tasks.values()))),
+        ("most crashes of one task", str(max(task.crashes for task in history.tasks.values()))),
+        ("kill to reclaimed", spread(reclaimed)),
+        ("kill to next begin", spread(begun)),
+    ]
+    command = f"python -m tests.chaos kills --seed {seed}"
+    return Report("kills", command, figures, broken)

@@ -1,0 +1,10 @@
+"""What `tidemill worker -A tests.chaos.served:app` loads: the plan lies where the variable says."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from tests.chaos.app import PLAN, Plan, build
+
+app = build(msgspec.json.decode(Path(os.environ[PLAN]).read_bytes(), type=Plan))
