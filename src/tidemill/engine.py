@@ -317,8 +317,7 @@ class Engine(Protocol):
     async def reclaim(self, limit: int) -> list[Reclaimed]:
         """Take back tasks whose lease has expired: pending, failed or cancelled.
 
-        The next attempt runs alone. One that was alone already counts as a crash; at
-        `MAX_CRASHES` the task is failed as poison. Without attempts left it is failed.
+        The next attempt runs alone. Without attempts left the task is failed.
         """
         ...
 
@@ -392,4 +391,4 @@ class Engine(Protocol):
 
 
 MAX_CRASHES = 3
-"""Attempts alone in a child process that may kill it before a task is failed as poison."""
+"""Attempts that may end the child process they run in before a task is failed as poison."""

@@ -28,8 +28,8 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
     (books.FeedDropsAnEntry, "the_feed_tells_every_transition_in_order_with_its_cause"),
     (books.StatsDrift, "counts_equal_a_recount_after_every_verb"),
     (books.PromotedTwice, "a_task_is_promoted_once"),
-    (books.ReclaimIgnoresCrashes, "a_task_that_kills_its_worker_is_poison_after_three_crashes"),
-    (books.ReclaimPunishesNeighbours, "a_task_lost_beside_others_is_not_punished"),
+    (books.ReclaimIgnoresCrashes, "crashes_stay_counted_when_a_later_attempt_is_lost"),
+    (books.ReclaimPunishesNeighbours, "a_task_lost_with_its_worker_is_not_punished"),
     (
         books.ChildrenCountedBeforeEnqueue,
         "children_made_in_the_same_settlement_are_waited_for",

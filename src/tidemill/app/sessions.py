@@ -48,10 +48,14 @@ class Sessions:
             self._by_loop = {}
 
     async def close(self) -> None:
-        """Close the session of the running event loop, if there is one."""
+        """Close the session of the running event loop, and with the last one the engine."""
         opening = self._by_loop.pop(asyncio.get_running_loop(), None)
         if opening is not None and self._process == os.getpid():
             await (await opening).engine.close()
+        if not self._by_loop:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                await opened.close()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Session]:
         with self._lock:

@@ -110,7 +110,7 @@ class PromotedTwice(MemoryEngine):
 
 
 class ReclaimIgnoresCrashes(MemoryEngine):
-    """Gives a task that kills its worker to the next worker, for ever."""
+    """Forgets what a task has crashed before, and so runs poison for ever."""
 
     async def reclaim(self, limit: int) -> list[Reclaimed]:
         for record in self._books.by_state[State.RUNNING].values():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from tidemill.engine import MAX_CRASHES, Promoted, Reclaimed, Retrial
+from tidemill.engine import Promoted, Reclaimed, Retrial
 from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.record import Record
 from tidemill.task import State, TaskError
@@ -61,9 +61,9 @@ def _reclaim(books: Books, record: Record, now: int) -> Reclaimed:
     if record.cancel_requested:
         books.end(record, State.CANCELLED, now, cause="reclaimed", reason=record.reason)
         return _reclaimed(record, worker)
-    record.crashes += record.alone
-    error = _loss(record, worker)
-    if record.crashes >= MAX_CRASHES or record.attempt >= record.attempt_limit:
+    text = f"worker {worker} stopped extending its lease during attempt {record.attempt}"
+    error = TaskError(type="WorkerLost", message=text, fingerprint="WorkerLost")
+    if record.attempt >= record.attempt_limit:
         books.end(record, State.FAILED, now, cause="reclaimed", error=error)
         return _reclaimed(record, worker)
     record.history.append(record.ended(now, "lost", error))
@@ -71,14 +71,6 @@ def _reclaim(books: Books, record: Record, now: int) -> Reclaimed:
     record.alone = True
     books.admit(record, "reclaimed", now)
     return _reclaimed(record, worker)
-
-
-def _loss(record: Record, worker: str) -> TaskError:
-    if record.crashes >= MAX_CRASHES:
-        text = f"it ended its process {record.crashes} times; quarantined as poison"
-        return TaskError(type="Poison", message=text, fingerprint="Poison")
-    text = f"worker {worker} stopped extending its lease during attempt {record.attempt}"
-    return TaskError(type="WorkerLost", message=text, fingerprint="WorkerLost")
 
 
 def _reclaimed(record: Record, worker: str) -> Reclaimed:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from tidemill.engine import MAX_CRASHES, Promoted, Reclaimed
+from tidemill.engine import Promoted, Reclaimed
 from tidemill.engines.sqlite.rows import (
     CANCELLED,
     FAILED,
@@ -55,30 +55,21 @@ def _reclaim(step: Step, row: Row) -> Reclaimed:
 def _take_back(step: Step, row: Row, worker: str) -> Row:
     if row.cancelling:
         return end(step, row, CANCELLED, "reclaimed", reason=row.reason, claim_kept=False)
-    crashes = row.crashes + row.alone
-    error = _loss(row, crashes, worker)
-    if crashes >= MAX_CRASHES or row.attempt >= row.attempt_limit:
-        return end(step, row, FAILED, "reclaimed", error=error, crashes=crashes, claim_kept=False)
+    text = f"worker {worker} stopped extending its lease during attempt {row.attempt}"
+    error = TaskError(type="WorkerLost", message=text, fingerprint="WorkerLost")
+    if row.attempt >= row.attempt_limit:
+        return end(step, row, FAILED, "reclaimed", error=error, claim_kept=False)
     step.ended_attempt(row, "lost", error)
     again = admit(
         step,
         row,
         "reclaimed",
         alone=1,
-        crashes=crashes,
         claim_kept=False,
         error=pack(error),
         fingerprint=error.fingerprint,
     )
     return step.write(again, whole=True)
-
-
-def _loss(row: Row, crashes: int, worker: str) -> TaskError:
-    if crashes >= MAX_CRASHES:
-        text = f"it ended its process {crashes} times; quarantined as poison"
-        return TaskError(type="Poison", message=text, fingerprint="Poison")
-    text = f"worker {worker} stopped extending its lease during attempt {row.attempt}"
-    return TaskError(type="WorkerLost", message=text, fingerprint="WorkerLost")
 
 
 def prune(step: Step, limit: int) -> int:

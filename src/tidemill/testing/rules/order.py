@@ -77,7 +77,7 @@ async def a_retried_task_goes_behind_those_that_became_due_before(lab: Lab) -> N
 
 
 async def a_reclaimed_task_keeps_its_place(lab: Lab) -> None:
-    """Rule 7.4: due unchanged; rule 3.3: merged in claim order."""
+    """Rule 7.3: due unchanged; rule 3.3: merged in claim order."""
     claim = await lab.start()
     lab.clock.advance(DEFAULT_LEASE)
     later = await lab.add()
