@@ -51,7 +51,9 @@ class Child:
 
     def __init__(self, app_path: str, memory_mib: int | None) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([app_path.partition(":")[0]])
+        # A server that cannot import the application, whose place only the child learns, still has
+        # all that is ours: 6 ms a child instead of 190.
+        context.set_forkserver_preload([inside.__name__, app_path.partition(":")[0]])
         self._wire, theirs = context.Pipe()
         self._process = context.Process(
             target=inside.main, args=(app_path, theirs, memory_mib), name="tidemill-child"
