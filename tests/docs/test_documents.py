@@ -25,9 +25,8 @@ def test_the_python_blocks_of_a_page_run_one_after_the_other(
     space: dict[str, object] = {"__name__": "documents"}
     for text in blocks(page, "python"):
         exec(compile(text, named(page), "exec"), space)  # noqa: S102  # our own documents
-    for name in ("main", "produce"):
-        function = space.get(name)
-        if inspect.iscoroutinefunction(function):
+    for name, function in space.items():
+        if inspect.iscoroutinefunction(function) and name.startswith(("main", "produce", "test_")):
             asyncio.run(function())
 
 

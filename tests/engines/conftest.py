@@ -1,14 +1,26 @@
-"""The fixture that runs a test once for each engine."""
+"""The fixtures that run a test once for each engine."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.engines.makers import ENGINES
+from tests.engines.makers import ENGINES, UNPROMISED
 from tidemill.testing import MakeEngine
 
 
 @pytest.fixture(params=ENGINES)
-def make_engine(request: pytest.FixtureRequest, tmp_path: Path) -> MakeEngine:
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Each engine by its name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_engine(engine_name: str, tmp_path: Path) -> MakeEngine:
     """Makes fresh engines of one kind."""
-    return ENGINES[request.param](tmp_path)
+    return ENGINES[engine_name](tmp_path)
+
+
+@pytest.fixture
+def unpromised(engine_name: str) -> frozenset[str]:
+    """The subjects that this engine says it does not promise."""
+    return UNPROMISED[engine_name]

@@ -28,3 +28,9 @@ def sqlite(folder: Path) -> MakeEngine:
 
 
 ENGINES: dict[str, Callable[[Path], MakeEngine]] = {"memory": memory, "sqlite": sqlite}
+
+UNPROMISED: dict[str, frozenset[str]] = {
+    "memory": frozenset({"transactions"}),
+    "sqlite": frozenset(),
+}
+"""Subjects of rules that an engine's capability record leaves out."""

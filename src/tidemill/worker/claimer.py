@@ -53,10 +53,13 @@ class Claimer:
         self._deliver = deliver
         self._stopping = asyncio.Event()
         self._fruitless = 0
+        self._waiting: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
         """Claim no more; a claim that is under way is still delivered."""
         self._stopping.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def run(self) -> None:
         """Claim until stopped."""
@@ -102,13 +105,12 @@ class Claimer:
         self._fruitless = min(self._fruitless + 1, 10) if at_once else 0
 
     async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
-        wait = asyncio.ensure_future(waiting)
-        stop = asyncio.ensure_future(self._stopping.wait())
+        self._waiting = asyncio.ensure_future(waiting)
         try:
-            await asyncio.wait({wait, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await self._waiting
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
         finally:
-            stop.cancel()
-            if not wait.done():
-                wait.cancel()
-        if wait.done() and not wait.cancelled():
-            wait.result()
+            self._waiting.cancel()
+            self._waiting = None

@@ -141,8 +141,9 @@ class Writer:
         wanted = [call for call in group if not call.future.cancelled()]
         if not wanted:
             return
+        step: Step | None = None
         try:
-            answers = self._transact(wanted)
+            step, answers = self._transact(wanted)
         except (EngineUnavailable, EngineRefused) as error:
             answers = [(call.future, None, error) for call in wanted]
         except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the caller
@@ -151,9 +152,15 @@ class Writer:
                     self.commit([call])
                 return
             answers = [(wanted[0].future, None, error)]
+        # Whoever can start a task is told first, then the callers, then those who only look on:
+        # a claim's tasks begin before anybody hears of the claim.
+        if step is not None and step.ready:
+            self.ring(step)
         _resolve(wanted, answers)
+        if step is not None and not step.ready:
+            self.ring(step)
 
-    def _transact(self, group: Sequence[Call]) -> list[Answer]:
+    def _transact(self, group: Sequence[Call]) -> tuple[Step, list[Answer]]:
         with faults(self.path, waited=LOCK_WAIT):
             step = self.begin()
             try:
@@ -163,8 +170,8 @@ class Writer:
             except BaseException:
                 self.roll_back()
                 raise
-        self.committed(step)
-        return answers
+        self._ledger.keep(step.on)
+        return step, answers
 
     # also for a lent connection
 
@@ -188,6 +195,10 @@ class Writer:
     def committed(self, step: Step) -> None:
         """Remember what was committed, and wake who waits for it."""
         self._ledger.keep(step.on)
+        self.ring(step)
+
+    def ring(self, step: Step) -> None:
+        """Wake who waits for what was committed."""
         if step.told or step.ready:
             with suppress(OSError):  # a hint; what was committed stays so
                 self._bell.ring(frozenset(step.ready), told=step.told)
