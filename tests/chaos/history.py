@@ -40,12 +40,16 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One attempt lost with its worker. Seconds from the kill; `begun` None: never again."""
+    """One attempt lost with its worker. Seconds from the kill; `begun` None: never again.
+
+    `disturbed`: another worker was killed before the task began again.
+    """
 
     task_id: str
     attempt: int
     reclaimed: float
     begun: float | None
+    disturbed: bool
 
 
 def lives(history: History) -> list[str]:
@@ -161,6 +165,7 @@ def recoveries(history: History) -> list[Recovery]:
                 *key,
                 (history.instant(entry.at) - kill) / 1e9,
                 None if again is None else (again.at - kill) / 1e9,
+                again is not None and any(kill < at < again.at for at in history.killed.values()),
             )
         )
     return found

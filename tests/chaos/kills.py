@@ -94,6 +94,7 @@ async def _judge(
     came_back = recoveries(history)
     reclaimed = [each.reclaimed for each in came_back]
     begun = [each.begun for each in came_back if each.begun is not None]
+    calm = [each.begun for each in came_back if each.begun is not None and not each.disturbed]
     causes = Counter(entry.cause for entry in history.feed)
     limit = wanted.lease + RECOVERY
     broken = fell + ends(history) + lives(history) + overlaps(history) + robbed(history)
@@ -107,6 +108,11 @@ async def _judge(
         f"{each.task_id}: reclaimed {each.reclaimed:.2f} s after the kill, more than {limit:g} s"
         for each in came_back
         if each.reclaimed > limit
+    ]
+    broken += [
+        f"{each.task_id}: began again {each.begun:.2f} s after the only kill, more than {limit:g} s"
+        for each in came_back
+        if each.begun is not None and not each.disturbed and each.begun > limit
     ]
     if on.cut:
         broken.append("the feed was cut before it was read: the history has holes")
@@ -125,6 +131,7 @@ async def _judge(
         ("most crashes of one task", str(max(task.crashes for task in history.tasks.values()))),
         ("kill to reclaimed", spread(reclaimed)),
         ("kill to next begin", spread(begun)),
+        (f"the same, no other kill between, of {len(calm)}", spread(calm)),
     ]
     command = f"python -m tests.chaos kills --seed {seed}"
     return Report("kills", command, figures, broken)

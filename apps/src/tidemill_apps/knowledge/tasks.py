@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill import NEVER, Context, Permanent, Retry, RetryPolicy, TaskFailedError, exponential
+from tidemill import Context, Permanent, Retry, RetryPolicy, exponential
 from tidemill_apps.knowledge.app import app, library
 from tidemill_apps.knowledge.corpus import folder_documents
 from tidemill_apps.knowledge.documents import (
@@ -32,11 +32,7 @@ __all__ = [
     "search_task",
 ]
 
-RETRY: Final = RetryPolicy(
-    4,
-    exponential(1, cap=60, jitter=True),
-    on={TaskFailedError: NEVER},  # a child that failed has used up its own attempts
-)
+RETRY: Final = RetryPolicy(4, exponential(1, cap=60, jitter=True))
 
 
 class IndexedDocument(msgspec.Struct, frozen=True):
