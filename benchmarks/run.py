@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 from arena import opened, store
 from figures import Figure, Machine, machine, markdown
+from peers import peers
 from reads import reads
 from resident import at_rest, latency, recovery
 from starting import starts
@@ -46,6 +47,7 @@ async def _starts(_: str, sizes: Sizes) -> list[Figure]:
 PARTS: dict[str, Part] = {
     "starts": _starts,
     "loops": lambda kind, of: loops(kind, of.tasks, of.rounds),
+    "peers": lambda kind, of: peers(kind, of.tasks // 2, of.rounds),
     "enqueues": lambda kind, of: enqueues(kind, of.tasks, of.rounds),
     "latency": lambda kind, of: latency(kind, of.samples),
     "rest": lambda kind, of: at_rest(kind, of.many, of.idle),
