@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench chaos lock clean
+.PHONY: help install demo up test check format bench chaos model lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(INSTALLED) ## Measure, and print the ratio to a bare loop
 
 chaos: $(INSTALLED) ## Kill and freeze workers at random while tasks run
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
+	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)
 
 lock: ## Pin the newest allowed versions, with hashes, in requirements/dev.txt
 	$(PYTHON) -m venv .lock
