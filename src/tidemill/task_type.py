@@ -24,7 +24,7 @@ Isolation = Literal["loop", "thread", "process"]
 
 
 class Unique(msgspec.Struct, frozen=True):
-    """At most one task per key, in a queue.
+    """At most one task of a type per key, in a queue: two types never share a key.
 
     `key` is a template over the arguments (`"index:{document_id}"`) or a function that takes all
     of them by name. `until` and `on_conflict` mean what they mean in `UniqueKey`.

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -71,7 +71,7 @@ class Claimer:
     async def _claim_on(self) -> None:
         while not self._stopping.is_set():
             if self._slots.free <= 0 or not self._settling.has_room:
-                await self._unless_stopped(self._demand())
+                await self._unless_stopped(self._demand)
                 continue
             limit = min(self._slots.free, self._allowance())
             if limit <= 0:
@@ -81,7 +81,7 @@ class Claimer:
                 self._fruitless = 0
                 self._deliver(claims)
             else:
-                await self._unless_stopped(self._hint())
+                await self._unless_stopped(self._hint)
 
     async def _claim(self, limit: int) -> list[Claim]:
         request = msgspec.structs.replace(
@@ -104,13 +104,14 @@ class Claimer:
         at_once = time.monotonic() - started < LONGEST_PAUSE
         self._fruitless = min(self._fruitless + 1, 10) if at_once else 0
 
-    async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
-        self._waiting = asyncio.ensure_future(waiting)
+    async def _unless_stopped(self, waiting: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._stopping.is_set():
+            return  # while a claim was under way, with nothing to cancel then
+        self._waiting = asyncio.ensure_future(waiting())
         try:
-            await self._waiting
-        except asyncio.CancelledError:
-            if not self._stopping.is_set():
-                raise
+            await asyncio.wait({self._waiting})
+            if not self._waiting.cancelled():
+                self._waiting.result()
         finally:
             self._waiting.cancel()
             self._waiting = None
