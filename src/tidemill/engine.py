@@ -5,8 +5,9 @@ transitions, not in rows, keys or bytes of its store. `docs/engine.md` numbers t
 is a test of the conformance suite that `tidemill.testing.check_engine` runs.
 
 Every verb takes many and answers each input in order. An empty batch is allowed and answers
-empty. A batch is atomic: all of it is recorded or none of it. Any verb may raise
-`EngineUnavailable`; nothing is promised about that batch, and repeating the call is safe.
+empty. A batch is atomic: all of it is recorded or none of it (an engine may promise less, and
+then says so in its `EngineInfo`). Any verb may raise `EngineUnavailable`; nothing is promised
+about that batch, and repeating the call is safe.
 Time is the engine's own, never the caller's.
 """
 
@@ -26,7 +27,9 @@ class EngineInfo(msgspec.Struct, frozen=True):
     """What an engine is and what it promises.
 
     `durability` is `strict`, `standard` or `fast` (docs/guarantees.md). `ordered` is `task` when
-    claims follow priority, due time and id, `lane` when they follow priority only.
+    claims follow priority, due time and id, `lane` when they follow priority and then the order
+    in which tasks became pending. `atomic` says of what a batch is one step: `batch` of all its
+    tasks, `queue` of the tasks of each queue, one queue after another.
     `warnings` are sentences for the operator.
     """
 
@@ -34,6 +37,7 @@ class EngineInfo(msgspec.Struct, frozen=True):
     location: str
     durability: Literal["strict", "standard", "fast"]
     ordered: Literal["task", "lane"] = "task"
+    atomic: Literal["batch", "queue"] = "batch"
     transactional: bool = False
     versions: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
@@ -183,7 +187,10 @@ class StateCount(msgspec.Struct, frozen=True):
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
-    """A queue as it stands; `oldest_pending_at` is when its longest-waiting task became due."""
+    """A queue as it stands; `oldest_pending_at` is when its longest-waiting task became due.
+
+    An engine that orders by lane may look at the first task of each lane only.
+    """
 
     name: str
     weight: int

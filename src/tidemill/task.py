@@ -48,7 +48,7 @@ class UniqueKey(msgspec.Struct, frozen=True):
 class Limit(msgspec.Struct, frozen=True):
     """At most `at_most` tasks of one queue and key are pending or running at once.
 
-    The others are blocked, in claim order, until one of these ends.
+    The others are blocked until one of these ends, in line by priority, due instant and id.
     """
 
     key: str
@@ -139,15 +139,17 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimRef(msgspec.Struct, frozen=True):
-    """Names one claim of one task. Both numbers must hold the lease for a verb to act.
+    """Names one claim of one task. Token and claim id must both hold the lease for a verb to act.
 
     The token alone is not enough: a token that was lost with an asynchronous commit or in a
-    failover is handed out again, the claim id never is.
+    failover is handed out again, the claim id never is. A task never changes its queue: `queue`
+    lets an engine that is spread over servers find the task without a search.
     """
 
     task_id: str
     token: int
     claim_id: str
+    queue: str
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ class Answers:
 
 def claim(attempt: int = 1) -> Claim:
     return Claim(
-        ref=ClaimRef(PARENT, 1, numbered_id(2)),
+        ref=ClaimRef(PARENT, 1, numbered_id(2), "q"),
         task_type="work",
         queue="q",
         priority=5,

@@ -1,26 +1,29 @@
 """The fixtures that run a test once for each engine."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.engines.makers import ENGINES, UNPROMISED
+from tests.engines.makers import ENGINES, SPREAD, Kind, Servers
 from tidemill.testing import MakeEngine
 
 
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of this process, which start when they are first asked for."""
+    started = Servers(tmp_path_factory.mktemp("servers"))
+    yield started
+    started.close()
+
+
 @pytest.fixture(params=ENGINES)
-def engine_name(request: pytest.FixtureRequest) -> str:
-    """Each engine by its name."""
-    return str(request.param)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each kind of engine, those in `SPREAD` only by name."""
+    return (ENGINES | SPREAD)[request.param]
 
 
 @pytest.fixture
-def make_engine(engine_name: str, tmp_path: Path) -> MakeEngine:
-    """Makes fresh engines of one kind."""
-    return ENGINES[engine_name](tmp_path)
-
-
-@pytest.fixture
-def unpromised(engine_name: str) -> frozenset[str]:
-    """The subjects that this engine says it does not promise."""
-    return UNPROMISED[engine_name]
+def make_engine(kind: Kind, servers: Servers) -> Iterator[MakeEngine]:
+    """Makes engines of one kind, each on a fresh store."""
+    with kind.stores(servers) as make:
+        yield make

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.engines.mutants import books, claims, steps
+from tests.engines.mutants import books, claims, lanes, steps
+from tidemill.clock import VirtualClock
 from tidemill.engines.memory import MemoryEngine
 from tidemill.testing import RULES, check_engine, check_rule
 
@@ -22,6 +23,7 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
         "repeating_a_claim_id_answers_the_same_claims_and_takes_no_more",
     ),
     (claims.EmptyClaimForgotten, "a_claim_id_that_took_nothing_is_remembered"),
+    (claims.ShortMemoryOfClaims, "a_claim_id_is_remembered_over_an_hour_and_63_later_claims"),
     (books.LimitSlotLeaked, "every_outcome_that_leaves_the_slot_admits_the_next"),
     (books.UniqueKeyLeaked, "a_key_until_end_is_free_in_every_final_state"),
     (books.UniqueKeyLeakedByACrash, "a_crash_keeps_the_key_only_while_the_task_lives"),
@@ -46,6 +48,15 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
     (steps.ExpiryIgnored, "an_expired_task_is_cancelled_and_not_answered"),
     (steps.PauseIgnored, "a_paused_queue_gives_nothing_and_what_runs_goes_on"),
     (steps.TurnsForgotten, "turns_are_remembered_between_claims_and_sessions"),
+    (steps.QueueAfterQueue, "a_batch_is_handled_in_order_across_queues"),
+    (lanes.LanesByDue, "a_lane_is_claimed_in_the_order_its_tasks_became_pending"),
+    (lanes.OldPlaceKept, "a_task_that_runs_again_goes_to_the_end_of_its_lane"),
+    (lanes.AloneLast, "alone_tasks_stand_among_the_others_where_they_arrived"),
+    (lanes.PassedOverLast, "tasks_of_unknown_types_keep_their_place_in_their_lane"),
+    (lanes.LimitsByArrival, "tasks_let_in_by_a_limit_arrive_then"),
+    (lanes.PriorityIgnored, "nothing_of_a_lower_priority_is_claimed_while_a_higher_one_is_ready"),
+    (lanes.PriorityIgnored, "one_claim_answers_by_priority_then_arrival"),
+    (lanes.FloodStarves, "a_flooded_queue_starves_no_other"),
 ]
 
 
@@ -53,7 +64,8 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
 async def test_a_broken_engine_is_rejected_by_the_rule_it_breaks(
     mutant: type[MemoryEngine], rule: str
 ) -> None:
-    assert await check_rule(BY_NAME[rule], lambda clock: MemoryEngine(clock=clock))
+    ordered = mutant(clock=VirtualClock()).info.ordered
+    assert await check_rule(BY_NAME[rule], lambda clock: MemoryEngine(clock=clock, ordered=ordered))
     with pytest.raises(AssertionError):
         await check_rule(BY_NAME[rule], lambda clock: mutant(clock=clock))
 

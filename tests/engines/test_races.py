@@ -1,4 +1,4 @@
-"""Several sessions on one store at the same time: real threads, real processes, real files."""
+"""Several sessions on one store at the same time: real threads, real processes, real stores."""
 
 import asyncio
 import json
@@ -6,17 +6,19 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from tests.engines.makers import ENGINES, Servers
+from tests.servers.server import KINDS
 from tidemill.clock import VirtualClock, from_micros
 from tidemill.engine import ClaimRequest, Engine, Firing, TaskQuery
-from tidemill.engines.memory import MemoryEngine
 from tidemill.engines.sqlite import SqliteEngine
 from tidemill.ids import IdMaker, fire_id
 from tidemill.outcome import Completed, Settlement
@@ -32,24 +34,16 @@ REPOSITORY = Path(__file__).parents[2]
 class Shared:
     """One store and `THREADS` ways into it, each for a thread with an event loop of its own."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.clock = VirtualClock()
-        if kind == "sqlite connections":
-            path = folder / "shared.db"
-            self.engine: Engine = SqliteEngine(path, clock=self.clock)
-            asyncio.run(self.engine.migrate())
-            self.sessions: list[Engine] = [
-                SqliteEngine(path, clock=self.clock) for _ in range(THREADS)
-            ]
-        else:
-            memory = kind == "memory"
-            self.engine = (
-                MemoryEngine(clock=self.clock)
-                if memory
-                else SqliteEngine(folder / "shared.db", clock=self.clock)
-            )
-            asyncio.run(self.engine.migrate())
-            self.sessions = [self.engine.session() for _ in range(THREADS)]
+    def __init__(self, engine: Engine, sessions: list[Engine], clock: VirtualClock) -> None:
+        self.engine = engine
+        self.sessions = sessions
+        self.clock = clock
+        self._runner = asyncio.Runner()
+        self.run(engine.migrate())
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call to the engine itself, always on the same loop."""
+        return self._runner.run(call)
 
     def at_once(self, call: Callable[[Engine, int], Coroutine[Any, Any, T]]) -> list[T]:
         """Run the call in every thread with its own session, all set off by one barrier."""
@@ -68,15 +62,37 @@ class Shared:
             return [run.result() for run in runs]
 
     def close(self) -> None:
-        asyncio.run(self.engine.close())
+        self.run(self.engine.close())
+        self._runner.close()
 
 
-@pytest.fixture(params=["memory", "sqlite sessions", "sqlite connections"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+CONNECTIONS = "sqlite connections"
+
+
+@pytest.fixture(params=[*ENGINES, CONNECTIONS])
+def shared(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Shared]:
     """A store that several threads use."""
-    store = Shared(request.param, tmp_path)
-    yield store
-    store.close()
+    clock = VirtualClock()
+    with ExitStack() as opened:
+        if request.param == CONNECTIONS:
+            path = tmp_path / "shared.db"
+            engine, *sessions = [SqliteEngine(path, clock=clock) for _ in range(1 + THREADS)]
+            store = Shared(engine, list(sessions), clock)
+        else:
+            made = opened.enter_context(ENGINES[request.param].stores(servers))(clock)
+            store = Shared(made, [made.session() for _ in range(THREADS)], clock)
+        opened.callback(store.close)
+        yield store
+
+
+@pytest.fixture(params=["sqlite", *KINDS])
+def shared_url(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store that several processes can use."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/shared.db"
+    else:
+        with servers.addresses(request.param) as address:
+            yield address()
 
 
 def request_of(limit: int) -> ClaimRequest:
@@ -100,7 +116,7 @@ async def found(engine: Engine) -> dict[str, State]:
 
 
 def test_concurrent_claims_never_share_a_task(shared: Shared) -> None:
-    ids = asyncio.run(enqueued(shared.engine, 300))
+    ids = shared.run(enqueued(shared.engine, 300))
 
     async def take(session: Engine, _number: int) -> list[str]:
         taken: list[str] = []
@@ -118,7 +134,7 @@ def test_two_reclaims_and_a_late_settlement_have_one_winner_per_task(shared: Sha
         claims = await shared.engine.claim(request_of(100))
         return [Settlement(claim.ref, Completed(b"late")) for claim in claims]
 
-    settlements = asyncio.run(prepared())
+    settlements = shared.run(prepared())
     shared.clock.advance(DEFAULT_LEASE + TICK)
 
     async def race(session: Engine, number: int) -> tuple[set[str], set[str]]:
@@ -142,7 +158,7 @@ def test_two_reclaims_and_a_late_settlement_have_one_winner_per_task(shared: Sha
     (_, settled), (first, _), _, (second, _) = shared.at_once(race)
     assert first.isdisjoint(second)
     assert settled.isdisjoint(first | second)
-    states = asyncio.run(found(shared.engine))
+    states = shared.run(found(shared.engine))
     assert {task_id for task_id, state in states.items() if state is State.COMPLETED} == settled
     assert {task_id for task_id, state in states.items() if state is State.PENDING} == (
         first | second
@@ -162,7 +178,7 @@ def test_a_unique_key_that_many_want_has_one_holder(shared: Shared) -> None:
 
     answers = shared.at_once(want)
     assert all(each == answers[0] for each in answers)
-    assert sorted(asyncio.run(found(shared.engine))) == sorted(answers[0])
+    assert sorted(shared.run(found(shared.engine))) == sorted(answers[0])
 
 
 def test_an_id_that_many_enqueue_is_one_task(shared: Shared) -> None:
@@ -171,7 +187,7 @@ def test_an_id_that_many_enqueue_is_one_task(shared: Shared) -> None:
 
     answers = shared.at_once(enqueue)
     assert all(each == answers[0] for each in answers)
-    assert len(asyncio.run(found(shared.engine))) == 50
+    assert len(shared.run(found(shared.engine))) == 50
 
 
 def test_an_instant_that_many_fire_fires_once(shared: Shared) -> None:
@@ -188,13 +204,13 @@ def test_an_instant_that_many_fire_fires_once(shared: Shared) -> None:
     wins = [sum(each) for each in zip(*answers, strict=True)]
     assert set(wins) <= {0, 1}
     assert wins[-1] == 1
-    assert len(asyncio.run(found(shared.engine))) == sum(wins)
+    assert len(shared.run(found(shared.engine))) == sum(wins)
 
 
 def test_a_limit_holds_whoever_claims(shared: Shared) -> None:
     limit = Limit("k", 2)
     tasks = [new_task(numbered_id(n), limit=limit) for n in range(40)]
-    asyncio.run(shared.engine.enqueue(tasks))
+    shared.run(shared.engine.enqueue(tasks))
     lock, running, most = threading.Lock(), 0, 0
 
     async def work(session: Engine, _number: int) -> int:
@@ -216,10 +232,10 @@ def test_a_limit_holds_whoever_claims(shared: Shared) -> None:
     assert 1 <= most <= 2
 
 
-def test_eight_processes_share_one_file(tmp_path: Path) -> None:
+def test_eight_processes_share_one_store(shared_url: str) -> None:
     processes, own = 8, 60
     total = processes * own
-    command = [sys.executable, "-m", "tests.engines.contention", f"sqlite:///{tmp_path}/shared.db"]
+    command = [sys.executable, "-m", "tests.engines.contention", shared_url]
     started = [
         subprocess.Popen(
             [*command, str(own), str(total)],

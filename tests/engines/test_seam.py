@@ -6,12 +6,14 @@ from pathlib import Path
 
 from tidemill.engine import Engine
 from tidemill.engines.memory import MemoryEngine
+from tidemill.engines.redis import RedisEngine
 from tidemill.engines.sqlite import SqliteEngine
 from tidemill.testing import RULES, FlakyEngine
 
 # Assignments, because that is where a type checker compares a class with a Protocol.
 _memory: type[Engine] = MemoryEngine
 _sqlite: type[Engine] = SqliteEngine
+_redis: type[Engine] = RedisEngine
 _flaky: type[Engine] = FlakyEngine
 
 

@@ -256,12 +256,13 @@ class Tidemill:
         parent_id: str | None = None,
     ) -> NewTask:
         """The task that a call enqueues."""
+        queue = options.queue or self._queues[task_type.name]
         return new_task(
             task_type,
             options,
             payload,
-            task_id=task_id or options.id or self._ids.make(),
-            queue=options.queue or self._queues[task_type.name],
+            task_id=task_id or options.id or self._ids.make(queue),
+            queue=queue,
             now=self._now,
             parent_id=parent_id,
         )

@@ -44,7 +44,7 @@ class Unfenced(_Forging):
             self._books.by_state[record.state].pop(ref.task_id)
             record.state = State.RUNNING
             self._books.by_state[State.RUNNING][ref.task_id] = record
-        return ClaimRef(ref.task_id, record.token, record.claim_id)
+        return msgspec.structs.replace(ref, token=record.token, claim_id=record.claim_id)
 
 
 class FencedByState(_Forging):
@@ -54,7 +54,7 @@ class FencedByState(_Forging):
         record = self._books.records.get(ref.task_id)
         if record is None or record.state is not State.RUNNING:
             return ref
-        return ClaimRef(ref.task_id, record.token, record.claim_id or "")
+        return msgspec.structs.replace(ref, token=record.token, claim_id=record.claim_id or "")
 
 
 class ClaimIdIgnored(_Forging):
@@ -64,7 +64,7 @@ class ClaimIdIgnored(_Forging):
         record = self._books.records.get(ref.task_id)
         if record is None or record.token != ref.token:
             return ref
-        return ClaimRef(ref.task_id, ref.token, record.claim_id or "")
+        return msgspec.structs.replace(ref, claim_id=record.claim_id or "")
 
 
 class TokenIgnored(_Forging):
@@ -74,7 +74,7 @@ class TokenIgnored(_Forging):
         record = self._books.records.get(ref.task_id)
         if record is None or record.claim_id != ref.claim_id:
             return ref
-        return ClaimRef(ref.task_id, record.token, ref.claim_id)
+        return msgspec.structs.replace(ref, token=record.token)
 
 
 class ReclaimLeavesTheClaim(MemoryEngine):
@@ -148,4 +148,14 @@ class EmptyClaimForgotten(MemoryEngine):
         claims = await super().claim(request)
         if not claims and not known:
             self._books.claims.pop(request.claim_id)
+        return claims
+
+
+class ShortMemoryOfClaims(MemoryEngine):
+    """Remembers the last claims of all workers together."""
+
+    async def claim(self, request: ClaimRequest) -> list[Claim]:
+        claims = await super().claim(request)
+        for forgotten in list(self._books.claims)[:-64]:
+            del self._books.claims[forgotten]
         return claims

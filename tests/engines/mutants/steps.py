@@ -150,3 +150,16 @@ class TurnsForgotten(MemoryEngine):
             queue.passed = 0
         self._books.rotated = 0
         return await super().claim(request)
+
+
+class QueueAfterQueue(MemoryEngine):
+    """Handles a batch queue by queue, whatever its order."""
+
+    async def settle(
+        self, settlements: Sequence[Settlement], *, tx: object | None = None
+    ) -> list[State | None]:
+        answers: list[State | None] = [None] * len(settlements)
+        by_queue = sorted(range(len(settlements)), key=lambda n: settlements[n].claim.queue)
+        for n in by_queue:
+            [answers[n]] = await super().settle([settlements[n]], tx=tx)
+        return answers

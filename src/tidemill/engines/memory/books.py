@@ -7,6 +7,7 @@ with all that belongs to it: the feed, unique keys, limit slots, waiting parents
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Literal
 
 from tidemill.clock import Clock, from_micros, micros
 from tidemill.engine import Document, QueueDefinition, Transition
@@ -29,9 +30,11 @@ class Queue:
 class Books:
     """All that the engine knows. Not thread-safe: the engine holds a lock around each verb."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, ordered: Literal["task", "lane"] = "task") -> None:
         self._clock = clock
         self._seen = 0
+        self.ordered = ordered
+        self.arrivals = 0
         self.records: dict[str, Record] = {}
         self.by_state: dict[State, dict[str, Record]] = {state: {} for state in State}
         self.queues: dict[str, Queue] = {}
@@ -54,6 +57,10 @@ class Books:
         if name not in self.queues:
             self.queues[name] = Queue(name)
         return self.queues[name]
+
+    def place(self, record: Record) -> tuple[int, int, str]:
+        """Where a record stands in claim order."""
+        return record.place_in_lane if self.ordered == "lane" else record.place
 
     # one step
 
@@ -80,6 +87,9 @@ class Books:
         self.by_state[record.state].pop(record.new.id, None)
         record.state = state
         self.by_state[state][record.new.id] = record
+        if state is State.PENDING:
+            self.arrivals += 1
+            record.arrived = self.arrivals
         if state is not State.BLOCKED:
             record.blocked_on = None
         if state is not State.RUNNING:

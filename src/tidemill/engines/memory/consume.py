@@ -33,7 +33,7 @@ def claim(books: Books, request: ClaimRequest) -> list[Claim]:
             for record in books.by_state[State.RUNNING].values()
             if record.claim_id == request.claim_id
         )
-        return [record.claim() for record in sorted(held, key=lambda record: record.place)]
+        return [record.claim() for record in sorted(held, key=books.place)]
     _remember(books, request.claim_id, now)
     candidates = _candidates(books, request, now)
     turns = {
@@ -45,7 +45,7 @@ def claim(books: Books, request: ClaimRequest) -> list[Claim]:
     for name, passed in shares.passed.items():
         books.queues[name].passed = passed
     taken = [record for name, count in shares.take.items() for record in candidates[name][:count]]
-    taken.sort(key=lambda record: record.place)
+    taken.sort(key=books.place)
     for record in taken:
         _start(books, record, request, now)
     return [record.claim() for record in taken]
@@ -85,11 +85,11 @@ def _first(books: Books, queue: str, request: ClaimRequest) -> list[Record]:
             for record in books.by_state[State.PENDING].values()
             if record.new.queue == queue and record.new.task_type in request.task_types
         ),
-        key=lambda record: record.place,
+        key=books.place,
     )
     beside = [record for record in ready if not record.alone][: request.limit]
     alone = [record for record in ready if record.alone][: request.alone]
-    return sorted(beside + alone, key=lambda record: record.place)
+    return sorted(beside + alone, key=books.place)
 
 
 def _start(books: Books, record: Record, request: ClaimRequest, now: int) -> None:

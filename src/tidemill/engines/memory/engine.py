@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tidemill.clock import Clock, SystemClock
 from tidemill.engine import (
@@ -41,16 +41,26 @@ T = TypeVar("T")
 
 
 class MemoryEngine:
-    """An engine in the memory of one process, exact and simple rather than fast."""
+    """An engine in the memory of one process, exact and simple rather than fast.
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        self._books = Books(clock or SystemClock())
+    `ordered="lane"` orders claims like an engine that keeps tasks in lanes, to be its reference.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, ordered: Literal["task", "lane"] = "task"
+    ) -> None:
+        self._books = Books(clock or SystemClock(), ordered)
         self._lock = threading.RLock()
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(name="memory", location="this process", durability="fast")
+        return EngineInfo(
+            name="memory",
+            location="this process",
+            durability="fast",
+            ordered=self._books.ordered,
+        )
 
     def session(self) -> Engine:
         return self

@@ -19,12 +19,16 @@ from tidemill.task import (
 
 @dataclass(slots=True)
 class Record:
-    """One task. Instants are microseconds; `new` holds what was enqueued and never changes."""
+    """One task. Instants are microseconds; `new` holds what was enqueued and never changes.
+
+    `arrived` numbers its last way into pending among those of all tasks.
+    """
 
     new: NewTask
     enqueued: int
     due: int
     attempt_limit: int
+    arrived: int = 0
     state: State = State.SCHEDULED
     token: int = 0
     claim_id: str | None = None
@@ -61,8 +65,13 @@ class Record:
 
     @property
     def place(self) -> tuple[int, int, str]:
-        """Where it stands in claim order."""
+        """Where it stands by priority, due and id."""
         return (-self.new.priority, self.due, self.new.id)
+
+    @property
+    def place_in_lane(self) -> tuple[int, int, str]:
+        """Where it stands by priority and the order of becoming pending."""
+        return (-self.new.priority, self.arrived, self.new.id)
 
     def held_by(self, ref: ClaimRef) -> bool:
         """Whether this claim holds the lease."""
@@ -87,7 +96,7 @@ class Record:
         """What the claimer gets."""
         new = self.new
         return Claim(
-            ref=ClaimRef(new.id, self.token, self.claim_id or ""),
+            ref=ClaimRef(new.id, self.token, self.claim_id or "", new.queue),
             task_type=new.task_type,
             queue=new.queue,
             priority=new.priority,

@@ -207,10 +207,11 @@ def _claim(step: Step, row: _Taken, request: ClaimRequest) -> Claim:
     payload = (
         one(step.on, "body", (row.seq,)) if row.payload is None else bytes.fromhex(row.payload)
     )
+    queue = step.ledger.queue_of[row.queue].name
     return Claim(
-        ref=ClaimRef(id_of(row.key), row.token, request.claim_id),
+        ref=ClaimRef(id_of(row.key), row.token, request.claim_id, queue),
         task_type=step.ledger.type_names[row.type],
-        queue=step.ledger.queue_of[row.queue].name,
+        queue=queue,
         priority=row.priority,
         payload=payload,
         attempt=row.attempt,

@@ -24,6 +24,7 @@ from tidemill.testing.rules import (
     fencing,
     find,
     fire,
+    lanes,
     limits,
     order,
     promote,
@@ -38,6 +39,8 @@ from tidemill.testing.rules import (
     unique,
 )
 
+Check = Callable[[Lab], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -49,7 +52,7 @@ class Rule:
     subject: str
     name: str
     text: str
-    check: Callable[[Lab], Awaitable[None]]
+    check: Check
     applies: Callable[[EngineInfo], bool]
 
 
@@ -57,12 +60,43 @@ def _always(_info: EngineInfo) -> bool:
     return True
 
 
-def _ordered(info: EngineInfo) -> bool:
+def _by_task(info: EngineInfo) -> bool:
     return info.ordered == "task"
+
+
+def _by_lane(info: EngineInfo) -> bool:
+    return info.ordered == "lane"
+
+
+def _across_queues(info: EngineInfo) -> bool:
+    return info.atomic == "batch"
+
+
+def _by_lane_across_queues(info: EngineInfo) -> bool:
+    return _by_lane(info) and _across_queues(info)
 
 
 def _transactional(info: EngineInfo) -> bool:
     return info.transactional
+
+
+NARROWED: dict[Check, Callable[[EngineInfo], bool]] = {
+    lanes.a_lane_is_claimed_in_the_order_its_tasks_became_pending: _by_lane,
+    lanes.a_task_that_runs_again_goes_to_the_end_of_its_lane: _by_lane,
+    lanes.alone_tasks_stand_among_the_others_where_they_arrived: _by_lane,
+    lanes.tasks_of_unknown_types_keep_their_place_in_their_lane: _by_lane,
+    lanes.tasks_let_in_by_a_limit_arrive_then: _by_lane,
+    lanes.one_claim_answers_by_priority_then_arrival: _by_lane_across_queues,
+    batches.a_batch_is_handled_in_order_across_queues: _across_queues,
+    enqueue.an_id_is_one_task_whatever_queue_is_named: _across_queues,
+    queues.queues_of_equal_weight_take_turns: _across_queues,
+    queues.turns_follow_the_weights: _across_queues,
+    queues.one_claim_of_many_is_shared_like_many_claims_of_one: _across_queues,
+    queues.turns_are_remembered_between_claims_and_sessions: _across_queues,
+    queues.a_queue_that_was_empty_does_not_save_up_turns: _across_queues,
+    queues.the_weight_of_a_queue_can_be_changed: _across_queues,
+}
+"""Rules that bind only some engines, though their subject binds all: docs/engine.md says why."""
 
 
 def _rules_of(
@@ -72,14 +106,16 @@ def _rules_of(
     for name, value in vars(module).items():
         public = not name.startswith("_") and inspect.iscoroutinefunction(value)
         if public and value.__module__ == module.__name__:
-            yield Rule(subject, name, inspect.getdoc(value) or "", value, applies)
+            text = inspect.getdoc(value) or ""
+            yield Rule(subject, name, text, value, NARROWED.get(value, applies))
 
 
 RULES: tuple[Rule, ...] = (
     *_rules_of(enqueue),
     *_rules_of(unique),
     *_rules_of(claim),
-    *_rules_of(order, _ordered),
+    *_rules_of(order, _by_task),
+    *_rules_of(lanes),
     *_rules_of(queues),
     *_rules_of(settle),
     *_rules_of(fencing),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 
 from tidemill.engine import Firing
-from tidemill.outcome import Completed, Settlement
+from tidemill.outcome import Completed, Settlement, Waiting
 from tidemill.task import DEFAULT_LEASE, State
 from tidemill.testing.builders import numbered_id
 from tidemill.testing.lab import Lab
@@ -86,6 +86,21 @@ async def a_large_batch_is_one_batch(lab: Lab) -> None:
     settlements = [Settlement(claim.ref, Completed(b"x" * 10)) for claim in claims]
     assert set(await lab.engine.settle(settlements)) == {State.COMPLETED}
     assert await lab.engine.remove([task.id for task in tasks]) == [True] * 2500
+
+
+async def a_batch_is_handled_in_order_across_queues(lab: Lab) -> None:
+    """The seam: what comes first in a batch has happened when the next one is looked at."""
+    for child_first in (True, False):
+        child = await lab.start(queue="children")
+        parent = await lab.start(queue="parents")
+        ends = Settlement(child.ref, Completed())
+        waits = Settlement(parent.ref, Waiting((child.ref.task_id,)))
+        await lab.engine.settle([ends, waits] if child_first else [waits, ends])
+        causes = ["enqueued", "claimed", "waiting"]
+        assert await lab.causes(parent.ref.task_id) == (
+            causes if child_first else [*causes, "children_final"]
+        )
+        await lab.engine.cancel([parent.ref.task_id])
 
 
 async def answers_follow_the_order_of_the_batch(lab: Lab) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from tidemill.engine import Enqueued
 from tidemill.task import Limit, Retention, State, UniqueKey
+from tidemill.testing.builders import new_task
 from tidemill.testing.lab import TICK, Lab
 
 
@@ -68,16 +69,21 @@ async def enqueueing_an_id_that_exists_changes_nothing(lab: Lab) -> None:
     """Rule 1.1: also when the second call asks for something else, or the task has ended."""
     task_id = await lab.add()
     before = await lab.task(task_id)
-    again = lab.new(priority=9, payload=b"other", delay=timedelta(hours=1), queue="elsewhere")
-    again = type(again)(
-        **{name: getattr(again, name) for name in again.__struct_fields__} | {"id": task_id}
-    )
+    again = new_task(task_id, priority=9, payload=b"other", delay=timedelta(hours=1))
     assert await lab.enqueue(again) == [Enqueued(task_id)]
     assert await lab.task(task_id) == before
     await lab.engine.cancel([task_id])
     ended = await lab.task(task_id)
     assert await lab.enqueue(again) == [Enqueued(task_id)]
     assert await lab.task(task_id) == ended
+
+
+async def an_id_is_one_task_whatever_queue_is_named(lab: Lab) -> None:
+    """Rule 1.1: also when the second call names another queue."""
+    task_id = await lab.add()
+    before = await lab.task(task_id)
+    assert await lab.enqueue(new_task(task_id, queue="elsewhere")) == [Enqueued(task_id)]
+    assert await lab.find() == [before]
 
 
 async def a_repeated_id_does_not_take_a_unique_key(lab: Lab) -> None:

@@ -154,8 +154,8 @@ async def scheduled_tasks_take_no_slot_until_they_are_promoted(lab: Lab) -> None
     assert await lab.state(scheduled) is State.PENDING
 
 
-async def blocked_tasks_are_admitted_in_claim_order(lab: Lab) -> None:
-    """Rule 14.3: priority, due, id."""
+async def blocked_tasks_are_admitted_by_priority_then_due_then_id(lab: Lab) -> None:
+    """Rule 14.3: also in an engine that orders claims by lane."""
     first = await lab.start(limit=ONE)
     low = await lab.add(limit=ONE, priority=1)
     old = await lab.add(limit=ONE, run_at=lab.now(-MINUTE))

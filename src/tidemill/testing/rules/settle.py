@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from tidemill.engine import MAX_CRASHES
 from tidemill.outcome import (
     Cancelled,
@@ -214,7 +216,7 @@ async def one_batch_settles_different_outcomes_and_answers_each_in_order(lab: La
     ids = [await lab.add() for _ in range(4)]
     by_id = {claim.ref.task_id: claim for claim in await lab.claim()}
     claims = [by_id[task_id] for task_id in ids]
-    unknown = type(claims[0].ref)(numbered_id(999), 1, claims[0].ref.claim_id)
+    unknown = msgspec.structs.replace(claims[0].ref, task_id=numbered_id(999))
     outcomes: list[Outcome] = [Completed(), Failed(BROKE), Snoozed(MINUTE), Released()]
     answers = await lab.engine.settle(
         [

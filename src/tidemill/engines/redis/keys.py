@@ -1,0 +1,60 @@
+"""Every key name, in one place: for Python and, rendered into the prelude, for the scripts.
+
+A key is a root and one of these names; those that end in `:` are followed by what they are about.
+The root is `<prefix>:` where all queues share a server, and `<prefix>:{<queue>}:` on a cluster,
+where the braces put all keys of one queue into one slot.
+"""
+
+NAMES = {
+    "meta": "meta",
+    "known": "known",
+    "ledger": "ledger",
+    "feed": "feed",
+    "queues": "queues",
+    "ready": "ready",
+    "lanes": "lanes",
+    "counts": "counts",
+    "lane": "lane:",
+    "task": "task:",
+    "logs": "logs:",
+    "attempts": "attempts:",
+    "due": "due",
+    "expiring": "expiring",
+    "leases": "leases",
+    "prune": "prune",
+    "dlq": "dlq:",
+    "unique": "unique:",
+    "slots": "slots:",
+    "line": "line:",
+    "waits": "waits:",
+    "parents": "parents:",
+    "claims": "claims:",
+    "marks": "marks",
+    "documents": "documents:",
+    "outbox": "outbox",
+    "index": "index:",
+    "indexed": "indexed",
+}
+
+GROUP = "tidemill"
+"""The consumer group of every lane; its consumers are the workers."""
+
+
+def lua_names() -> str:
+    """The names as a Lua table."""
+    fields = ", ".join(f"{name} = '{text}'" for name, text in NAMES.items())
+    return f"local NAMES = {{{fields}}}\nlocal GROUP = '{GROUP}'"
+
+
+DIRECTORY = "/"
+"""Stands for a queue (no queue can have this name): what a cluster keeps beside its queues."""
+
+
+def root(prefix: str, queue: str | None = None) -> str:
+    """The root of all keys, or of one queue's keys on a cluster."""
+    return f"{prefix}:" if queue is None else f"{prefix}:{{{queue}}}:"
+
+
+def channel(prefix: str) -> str:
+    """Where scripts publish the queues that got something to claim."""
+    return f"{prefix}:ready"

@@ -1,0 +1,353 @@
+-- claim: take ready tasks exclusively.
+-- ARGV[3] msgpack: {claim, worker, queues (names) or false, types (names), limit, alone, lease}.
+-- Answers {again, tasks, sent}: `again` is 1 when nothing was taken because tasks of unknown types had to
+-- be parked first and more remain; a task is {id, token, attempt, limit, crashes, alone, facts,
+-- payload}, in claim order.
+
+local STRIDE = 1048576 -- as in tidemill.rotation
+local PARKED_AT_ONCE = 1000
+local CLAIMS_KEPT = 64
+
+local request = cmsgpack.unpack(ARGV[3])
+local claim_id, worker, lease = request[1], request[2], request[7]
+local known = {}
+for _, name in ipairs(request[4]) do
+  known[name] = true
+end
+local wanted
+if request[3] then
+  wanted = {}
+  for _, name in ipairs(request[3]) do
+    wanted[name] = true
+  end
+end
+
+local function before(one, other)
+  if one.live.priority ~= other.live.priority then
+    return one.live.priority > other.live.priority
+  end
+  return one.live.arrival < other.live.arrival
+end
+
+local function answer(records)
+  local tasks = {}
+  for at, record in ipairs(records) do
+    local live = record.live
+    local stored = redis.call('HMGET', record.key, 'facts', 'payload')
+    tasks[at] = {
+      record.id, live.token, live.attempt, live.limit, live.crashes, live.alone and 1 or 0,
+      stored[1], stored[2],
+    }
+  end
+  return tasks
+end
+
+-- What is still held under this claim id, as the pending lists tell.
+local function held_already()
+  local records = {}
+  for _, lane in ipairs(redis.call('SMEMBERS', KEY.lanes)) do
+    local key = KEY.lane .. lane
+    local found = redis.pcall('XPENDING', key, GROUP, '-', '+', 100000, worker)
+    for _, pending in ipairs(found.err and {} or found) do
+      local raw = redis.call('XRANGE', key, pending[1], pending[1])[1]
+      local record = raw and load(entry_of(raw).id)
+      if record and record.live.state == 'running' and record.live.claim == claim_id then
+        records[#records + 1] = record
+      end
+    end
+  end
+  table.sort(records, before)
+  return records
+end
+
+local QUEUES = {}
+
+local function queue_named(name)
+  if QUEUES[name] == nil then
+    local raw = redis.call('HGET', KEY.queues, name)
+    QUEUES[name] = raw and cmsgpack.unpack(raw) or {weight = 1, paused = false, passed = 0}
+  end
+  return QUEUES[name]
+end
+
+-- The lanes with something undelivered that this claimer may take from, by queue, then by
+-- priority from high to low: {priority, beside = lanes, alone = lanes}.
+local function open_lanes()
+  local queues = {}
+  for lane, number in pairs(READY) do
+    if number > 0 then
+      local queue, priority, rest = string.match(lane, '^([^/]+)/(%d+)(.*)$')
+      local parked = string.match(rest, '/type/([^/]+)$')
+      local alone = string.sub(rest, 1, 6) == '/alone'
+      if (not wanted or wanted[queue]) and (not parked or known[parked])
+        and not queue_named(queue).paused then
+        priority = tonumber(priority)
+        queues[queue] = queues[queue] or {by = {}, levels = {}, beside = 0, alone = 0}
+        local open = queues[queue]
+        local level = open.by[priority]
+        if not level then
+          level = {priority = priority, beside = {}, alone = {}}
+          open.by[priority] = level
+          open.levels[#open.levels + 1] = level
+        end
+        local kind = alone and 'alone' or 'beside'
+        level[kind][#level[kind] + 1] = lane
+        open[kind] = open[kind] + number
+      end
+    end
+  end
+  for _, open in pairs(queues) do
+    table.sort(open.levels, function(one, other) return one.priority > other.priority end)
+  end
+  return queues
+end
+
+local parked = 0
+
+-- The first undelivered entries of some lanes in the order of arrival, of known types only; others
+-- are parked, and then nil is answered, for the lanes are no longer what they were.
+local function candidates(lanes, most)
+  local found = {}
+  for _, lane in ipairs(lanes) do
+    for _, entry in ipairs(most > 0 and peek(lane, most) or {}) do
+      if known[entry.type] then
+        found[#found + 1] = entry
+      elseif parked < PARKED_AT_ONCE then
+        parked = parked + 1
+        park(load(entry.id))
+      end
+    end
+  end
+  table.sort(found, function(one, other) return one.arrived < other.arrived end)
+  return found
+end
+
+-- The first `count` candidates of a queue: of the first `limit` that run beside others and the
+-- first `alone` that do not, merged in claim order.
+local function first(open, count)
+  local limit, alone = request[5], request[6]
+  local chosen = {}
+  for _, level in ipairs(open.levels) do
+    local had = parked
+    local beside = candidates(level.beside, math.min(limit, count - #chosen))
+    local single = candidates(level.alone, math.min(alone, count - #chosen))
+    if parked > had then
+      return nil
+    end
+    local b, a = 1, 1
+    while #chosen < count do
+      local next_beside = limit > 0 and beside[b] or nil
+      local next_alone = alone > 0 and single[a] or nil
+      if next_beside and (not next_alone or next_beside.arrived < next_alone.arrived) then
+        chosen[#chosen + 1] = next_beside
+        b, limit = b + 1, limit - 1
+      elseif next_alone then
+        chosen[#chosen + 1] = next_alone
+        a, alone = a + 1, alone - 1
+      else
+        break
+      end
+    end
+    if #chosen == count then
+      break
+    end
+  end
+  return chosen
+end
+
+-- Cancels expired candidates; whether there were any. Others may be let in by that, so the caller
+-- looks again.
+local function cancel_expired()
+  local over = redis.call('ZRANGEBYSCORE', KEY.expiring, '-inf', whole(LEDGER.now), 'LIMIT', 0, 1)
+  if #over == 0 then
+    return false
+  end
+  local met = {}
+  for _, open in pairs(open_lanes()) do
+    local chosen = first(open, request[5] + request[6])
+    if not chosen then
+      return true
+    end
+    for _, entry in ipairs(chosen) do
+      if entry.expires and entry.expires <= LEDGER.now then
+        met[#met + 1] = {entry = entry, queue = open}
+      end
+    end
+  end
+  table.sort(met, function(one, other)
+    local a, b = load(one.entry.id), load(other.entry.id)
+    if a.live.queue ~= b.live.queue then
+      return a.live.queue < b.live.queue
+    end
+    if a.live.priority ~= b.live.priority then
+      return a.live.priority > b.live.priority
+    end
+    return one.entry.arrived < other.entry.arrived
+  end)
+  for _, each in ipairs(met) do
+    local record = load(each.entry.id)
+    if record.live.state == 'pending' then
+      STATES.finish(record, 'cancelled', 'expired', nil, nil, 'expired')
+    end
+  end
+  return #met > 0
+end
+
+-- How many tasks each queue gives: stride scheduling, the same as tidemill.rotation.share.
+local function share(queues)
+  local line, take, passed, now = {}, {}, {}, LEDGER.rotated
+  for name, open in pairs(queues) do
+    local ready_here = math.min(request[5], open.beside) + math.min(request[6], open.alone)
+    if ready_here > 0 then
+      local queue = queue_named(name)
+      line[#line + 1] = {
+        name = name, passed = math.max(queue.passed, now), weight = queue.weight,
+        ready = ready_here, taken = 0,
+      }
+    end
+  end
+  if #line == 1 then
+    local only = line[1]
+    only.taken = math.min(request[5], only.ready)
+    if only.taken > 0 then
+      local stride = math.floor(STRIDE / only.weight)
+      take[only.name] = only.taken
+      passed[only.name] = only.passed + only.taken * stride
+      now = only.passed + (only.taken - 1) * stride
+    end
+    return take, passed, now
+  end
+  for _ = 1, request[5] do
+    local best
+    for _, turn in ipairs(line) do
+      if turn.taken < turn.ready and (not best or turn.passed < best.passed
+        or (turn.passed == best.passed and turn.name < best.name)) then
+        best = turn
+      end
+    end
+    if not best then
+      break
+    end
+    now = best.passed
+    best.taken = best.taken + 1
+    take[best.name] = best.taken
+    best.passed = now + math.floor(STRIDE / best.weight)
+    passed[best.name] = best.passed
+  end
+  return take, passed, now
+end
+
+-- Delivers what was chosen, lane by lane.
+local function deliver_chosen(chosen)
+  local by_lane, records = {}, {}
+  for _, entry in ipairs(chosen) do
+    by_lane[entry.lane] = (by_lane[entry.lane] or 0) + 1
+  end
+  for lane, number in pairs(by_lane) do
+    for _, record in ipairs(deliver(lane, worker, number)) do
+      records[#records + 1] = record
+    end
+  end
+  return records
+end
+
+local function note_turns(passed, now)
+  LEDGER.rotated = now
+  for name, pass in pairs(passed) do
+    local queue = queue_named(name)
+    queue.passed = pass
+    redis.call('HSET', KEY.queues, name, cmsgpack.pack(queue))
+  end
+end
+
+-- The only lane of the only queue that has something, if it is so: the common case, in which what
+-- is delivered need not be looked at before.
+local function only_lane(queues)
+  local name, open = next(queues)
+  if name and not next(queues, name) and #open.levels == 1 and open.alone == 0
+    and #open.levels[1].beside == 1 then
+    return name, open.levels[1].beside[1]
+  end
+  return nil
+end
+
+-- Takes from one lane until the claimer has enough, and parks what it does not know.
+local function take_from(lane)
+  local taken = {}
+  while #taken < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
+    for _, record in ipairs(deliver(lane, worker, request[5] - #taken)) do
+      if known[record.live.type] then
+        taken[#taken + 1] = record
+      else
+        parked = parked + 1
+        park(record)
+      end
+    end
+  end
+  return taken
+end
+
+local function take()
+  while cancel_expired() do
+    if parked >= PARKED_AT_ONCE then
+      return {}
+    end
+  end
+  while true do
+    local queues = open_lanes()
+    local name, lane = only_lane(queues)
+    if name then
+      local taken = take_from(lane)
+      local turn = {[name] = {beside = #taken, alone = 0}}
+      local _, passed, now = share(turn)
+      note_turns(passed, now)
+      return taken
+    end
+    local turns, passed, now = share(queues)
+    local chosen, stable = {}, true
+    for name, number in pairs(turns) do
+      local found = first(queues[name], number)
+      if not found or #found < number then
+        stable = false
+        break
+      end
+      for _, entry in ipairs(found) do
+        chosen[#chosen + 1] = entry
+      end
+    end
+    if stable then
+      note_turns(passed, now)
+      return deliver_chosen(chosen)
+    elseif parked >= PARKED_AT_ONCE then
+      return {}
+    end
+  end
+end
+
+go_on_when_full()
+local claims = KEY.claims .. worker
+if redis.call('ZSCORE', claims, claim_id) then
+  return {0, answer(held_already()), 0}
+end
+load_ready()
+local taken = take()
+if #taken > 0 or parked < PARKED_AT_ONCE then
+  redis.call('ZADD', claims, LEDGER.now, claim_id)
+  redis.call('ZREMRANGEBYRANK', claims, 0, -1 - CLAIMS_KEPT)
+  redis.call('EXPIRE', claims, 86400)
+end
+table.sort(taken, before)
+local leases = {}
+for _, record in ipairs(taken) do
+  local live = record.live
+  live.token, live.attempt = live.token + 1, live.attempt + 1
+  live.claim, live.worker, live.started = claim_id, worker, LEDGER.now
+  free_key(record, 'start')
+  STATES.enter(record, 'running', 'claimed')
+  leases[#leases + 1] = LEDGER.now + (queue_named(live.queue).lease or lease)
+  leases[#leases + 1] = record.id
+end
+in_parts(leases, 'ZADD', KEY.leases)
+local tasks = answer(taken)
+save()
+return {#taken == 0 and parked >= PARKED_AT_ONCE and 1 or 0, tasks, SENT}

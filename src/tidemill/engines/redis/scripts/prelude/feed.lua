@@ -1,0 +1,57 @@
+-- The feed: one stream entry per script call. It holds its transitions in order as one msgpack
+-- array of groups, {cause, type, queue, state, attempt, progress or false, id, id …}: tasks that go
+-- the same way one after another share a group. The entry's id is the number of transitions up to
+-- and with it, so that a cursor is a number.
+
+local FEED_LENGTH = 100000
+local TOLD = {}
+local TOLD_NOW = 0
+local LAST = {}
+local COUNTS = {}
+
+local function tell(record, cause, progress)
+  local live, last = record.live, LAST
+  TOLD_NOW = TOLD_NOW + 1
+  if last[1] == cause and last[2] == live.type and last[3] == live.queue
+    and last[4] == live.state and last[5] == live.attempt and not last[6] and not progress then
+    last[#last + 1] = record.id
+  else
+    LAST = {cause, live.type, live.queue, live.state, live.attempt, progress or false, record.id}
+    TOLD[#TOLD + 1] = LAST
+  end
+end
+
+local function count(live, state, by)
+  local of_queue = COUNTS[live.queue]
+  if not of_queue then
+    of_queue = {}
+    COUNTS[live.queue] = of_queue
+  end
+  local of_type = of_queue[live.type]
+  if not of_type then
+    of_type = {}
+    of_queue[live.type] = of_type
+  end
+  of_type[state] = (of_type[state] or 0) + by
+end
+
+local function save_counts()
+  for queue, of_queue in pairs(COUNTS) do
+    for kind, of_type in pairs(of_queue) do
+      for state, by in pairs(of_type) do
+        local field = queue .. '/' .. kind .. '/' .. state
+        if by ~= 0 and redis.call('HINCRBY', KEY.counts, field, by) == 0 then
+          redis.call('HDEL', KEY.counts, field)
+        end
+      end
+    end
+  end
+end
+
+local function save_feed()
+  if TOLD_NOW > 0 then
+    LEDGER.told = LEDGER.told + TOLD_NOW
+    redis.call('XADD', KEY.feed, 'MINID', '~', math.max(0, LEDGER.told - FEED_LENGTH),
+      whole(LEDGER.told) .. '-0', 'at', LEDGER.now, 'n', TOLD_NOW, 'told', cmsgpack.pack(TOLD))
+  end
+end

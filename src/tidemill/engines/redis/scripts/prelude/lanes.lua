@@ -1,0 +1,234 @@
+-- Lanes: a stream per queue and priority, `queue/priority`; `…/alone` for tasks that run by
+-- themselves; `…/type/<type>` where tasks are parked whose type their claimer did not know.
+-- An entry is id, type, and expires (microseconds) where the task does. Its id is the number of its
+-- arrival, so that entries of different lanes can be compared. What is delivered stays in the
+-- group's pending list until its task is settled or taken back: the list says who holds what.
+--
+-- READY counts what is not delivered yet, by lane.
+
+local READY = {}
+local OLD_READY = {}
+local READY_LOADED = false
+local WOKEN = {}
+local SETTLED = {}
+
+local function ready(lane)
+  local number = READY[lane]
+  if number == nil then
+    number = READY_LOADED and 0 or tonumber(redis.call('HGET', KEY.ready, lane) or 0)
+    READY[lane], OLD_READY[lane] = number, number
+  end
+  return number
+end
+
+local function load_ready()
+  local found = redis.call('HGETALL', KEY.ready)
+  for at = 1, #found, 2 do
+    ready(found[at])
+  end
+  READY_LOADED = true
+end
+
+local function open_lane(lane)
+  redis.call('XGROUP', 'CREATE', KEY.lane .. lane, GROUP, '0', 'MKSTREAM')
+  redis.call('SADD', KEY.lanes, lane)
+end
+
+local LANE_NAMES = {}
+
+local function lane_of(live)
+  local of_queue = LANE_NAMES[live.queue]
+  if not of_queue then
+    of_queue = {}
+    LANE_NAMES[live.queue] = of_queue
+  end
+  local lane = of_queue[live.priority]
+  if not lane then
+    lane = live.queue .. '/' .. live.priority
+    of_queue[live.priority] = lane
+  end
+  if live.alone then
+    lane = lane .. '/alone'
+  end
+  return live.parked and lane .. '/type/' .. live.type or lane
+end
+
+-- Puts a task at the end of its lane; answers how many waited there before.
+local function append(record)
+  local live = record.live
+  local lane, entry = lane_of(live), live.arrival .. '-0'
+  local key = KEY.lane .. lane
+  local waiting = ready(lane)
+  if waiting == 0 and redis.call('EXISTS', key) == 0 then
+    open_lane(lane)
+  end
+  local expires = rules_of(record).expires
+  if expires then
+    redis.call('XADD', key, entry, 'id', record.id, 'type', live.type, 'expires', expires)
+  else
+    redis.call('XADD', key, entry, 'id', record.id, 'type', live.type)
+  end
+  READY[lane] = waiting + 1
+  changed(record)
+  return waiting
+end
+
+-- Puts a pending task at the end of its lane. Whoever waits is woken when the lane was empty:
+-- else somebody is behind with it, or is woken already.
+local function arrive(record)
+  LEDGER.arrived = LEDGER.arrived + 1
+  record.live.arrival = LEDGER.arrived
+  if append(record) == 0 then
+    WOKEN[record.live.queue] = true
+  end
+end
+
+-- Takes a pending task out of its lane, whether it was just delivered or not.
+local function withdraw(record)
+  local live = record.live
+  local lane, entry = lane_of(live), live.arrival .. '-0'
+  redis.call('XACK', KEY.lane .. lane, GROUP, entry)
+  redis.call('XDEL', KEY.lane .. lane, entry)
+  READY[lane] = ready(lane) - 1
+  live.parked = false
+end
+
+-- A task that was running leaves its lane for good; many do at once, so this is done at the end.
+local function hand_in(live)
+  local lane = lane_of(live)
+  local entries = SETTLED[lane]
+  if not entries then
+    entries = {}
+    SETTLED[lane] = entries
+  end
+  entries[#entries + 1] = live.arrival .. '-0'
+  live.parked = false
+end
+
+-- Moves a task to the lane of its type, where only those look who know it.
+local function park(record)
+  withdraw(record)
+  record.live.parked = true
+  append(record)
+end
+
+local function arrived(entry)
+  return tonumber(string.match(entry, '^%d+'))
+end
+
+local function entry_of(raw, lane)
+  local fields = raw[2]
+  return {
+    entry = raw[1], arrived = arrived(raw[1]), id = fields[2], type = fields[4],
+    expires = fields[6] and tonumber(fields[6]), lane = lane,
+  }
+end
+
+-- Makes a lane's group again that somebody removed. What runs is given back to its workers, what
+-- waits is put at the end again in its order.
+local function mend(lane)
+  local key = KEY.lane .. lane
+  redis.call('XGROUP', 'CREATE', key, GROUP, '$', 'MKSTREAM')
+  redis.call('SADD', KEY.lanes, lane)
+  READY[lane] = ready(lane) and 0
+  for _, raw in ipairs(redis.call('XRANGE', key, '-', '+')) do
+    local entry = entry_of(raw)
+    local record = load(entry.id)
+    local live = record and record.live.arrival == entry.arrived and record.live
+    if live and live.state == 'running' then
+      redis.call('XCLAIM', key, GROUP, live.worker, 0, entry.entry, 'FORCE', 'JUSTID')
+    else
+      redis.call('XDEL', key, entry.entry)
+      if live and live.state == 'pending' then
+        LEDGER.arrived = LEDGER.arrived + 1
+        live.arrival = LEDGER.arrived
+        append(record)
+      end
+    end
+  end
+end
+
+local function last_delivered(lane)
+  local groups = redis.pcall('XINFO', 'GROUPS', KEY.lane .. lane)
+  for _, group in ipairs(groups.err and {} or groups) do
+    local told = {}
+    for at = 1, #group, 2 do
+      told[group[at]] = group[at + 1]
+    end
+    if told.name == GROUP then
+      return told['last-delivered-id']
+    end
+  end
+  return nil
+end
+
+-- The first entries of a lane that are not delivered, at most so many.
+local function peek(lane, most)
+  local last = last_delivered(lane)
+  if not last then
+    mend(lane)
+    last = last_delivered(lane)
+  end
+  local found = redis.call('XRANGE', KEY.lane .. lane, '(' .. last, '+', 'COUNT', most)
+  if #found < most and ready(lane) ~= #found then
+    READY[lane] = #found
+  end
+  local entries = {}
+  for at, raw in ipairs(found) do
+    entries[at] = entry_of(raw, lane)
+  end
+  return entries
+end
+
+-- Delivers the next entries of a lane to a worker; answers their records, pending as they are.
+local function deliver(lane, worker, most)
+  local words = {'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', most, 'STREAMS', KEY.lane .. lane, '>'}
+  local found = redis.pcall(unpack(words))
+  if found and found.err then
+    mend(lane)
+    found = redis.call(unpack(words))
+  end
+  local records = {}
+  for _, raw in ipairs(found and found[1][2] or {}) do
+    records[#records + 1] = load(raw[2][2])
+  end
+  if #records < most then
+    READY[lane] = #records
+  end
+  return records
+end
+
+-- Calls a command with many words in parts: Lua's stack holds some thousands of them.
+local function in_parts(words, command, ...)
+  local part = 500
+  for from = 1, #words, part do
+    local call = {command, ...}
+    for at = from, math.min(from + part - 1, #words) do
+      call[#call + 1] = words[at]
+    end
+    redis.call(unpack(call))
+  end
+end
+
+local function save_lanes()
+  for lane, entries in pairs(SETTLED) do
+    in_parts(entries, 'XACK', KEY.lane .. lane, GROUP)
+    in_parts(entries, 'XDEL', KEY.lane .. lane)
+  end
+  for lane, number in pairs(READY) do
+    if number ~= OLD_READY[lane] then
+      if number > 0 then
+        redis.call('HSET', KEY.ready, lane, number)
+      else
+        redis.call('HDEL', KEY.ready, lane)
+      end
+    end
+  end
+  local woken = {}
+  for queue in pairs(WOKEN) do
+    woken[#woken + 1] = queue
+  end
+  if #woken > 0 then
+    redis.call('PUBLISH', ARGV[2], table.concat(woken, ' '))
+  end
+end

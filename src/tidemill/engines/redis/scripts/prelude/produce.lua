@@ -1,0 +1,78 @@
+-- Enqueue one task. A made task arrives as {id, queue, type, priority, attempts, number, delay or
+-- false, run_at or false, rules, labels}: the number is the place in ARGV of its facts, which its
+-- payload follows; the last two say whether its facts hold rules and labels.
+
+local KNOWN_QUEUES = {}
+
+local function know_queue(queue)
+  if not KNOWN_QUEUES[queue] then
+    KNOWN_QUEUES[queue] = true
+    if redis.call('HEXISTS', KEY.queues, queue) == 0 then
+      redis.call('HSET', KEY.queues, queue, cmsgpack.pack({weight = 1, paused = false, passed = 0}))
+    end
+  end
+end
+
+local function due_of(made)
+  if made[7] then
+    return LEDGER.now + math.max(0, made[7])
+  end
+  return made[8] or LEDGER.now
+end
+
+local function create(made)
+  local record = {
+    id = made[1], key = KEY.task .. made[1],
+    packed = ARGV[made[6]], payload = ARGV[made[6] + 1], fields = nil, changed = false,
+    live = {
+      state = nil, queue = made[2], type = made[3], priority = made[4], crashes = 0, attempt = 0,
+      limit = made[5], told = 0, token = 0, arrival = 0, enqueued = LEDGER.now, due = due_of(made),
+      started = 0, finished = 0, prune = 0, claim = '', worker = '', buried = '',
+      rules = made[9], labels = made[10],
+    },
+  }
+  if made[9] then
+    record.facts = cmsgpack.unpack(record.packed)
+  end
+  RECORDS[record.id] = record
+  return record
+end
+
+local function replace(record, made)
+  local facts, wanted = facts_of(record), cmsgpack.unpack(ARGV[made[6]])
+  facts.priority, facts.expires, facts.headers = wanted.priority, wanted.expires, wanted.headers
+  set(record, 'facts', cmsgpack.pack(facts))
+  set(record, 'payload', ARGV[made[6] + 1])
+  redis.call('ZREM', KEY.expiring, record.id)
+  record.live.priority, record.live.due = made[4], due_of(made)
+  STATES.schedule_or_admit(record, 'replaced')
+end
+
+-- The task that holds a made task's unique key, if another does.
+local function holder_for(made)
+  local unique = made[9] and cmsgpack.unpack(ARGV[made[6]]).unique
+  if not unique then
+    return nil
+  end
+  local first = holder(made[2], unique.key)
+  if first and unique.conflict == 'replace' and first.live.state == 'scheduled' then
+    replace(first, made)
+  end
+  return first
+end
+
+-- Answers the id of the task that stands for it, and whether that is another one.
+local function enqueue(made)
+  know_queue(made[2])
+  if load(made[1]) then
+    return made[1], false
+  end
+  local first = holder_for(made)
+  if first then
+    return first.id, true
+  end
+  local record = create(made)
+  hold_key(record)
+  STATES.schedule_or_admit(record, 'enqueued')
+  return record.id, false
+end

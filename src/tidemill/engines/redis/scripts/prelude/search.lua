@@ -1,0 +1,107 @@
+-- The index that people search by: sorted sets of task ids, newest last. Every task is in the one
+-- of its queue, type and state, and in those of its user, project, parent, tags and error. It is
+-- made from the feed, after the fact; only removal takes a task out at once.
+-- `shown` in the record says where it is: state, a line break, the error's fingerprint or '-'.
+
+local function place(record, state)
+  return 'place:' .. record.live.queue .. '/' .. record.live.type .. '/' .. state
+end
+
+local function places(record, state)
+  local found = {place(record, state)}
+  if not record.live.labels then
+    return found
+  end
+  local facts = facts_of(record)
+  if facts.user then
+    found[#found + 1] = 'user:' .. facts.user
+  end
+  if facts.project then
+    found[#found + 1] = 'project:' .. facts.project
+  end
+  if facts.parent then
+    found[#found + 1] = 'parent:' .. facts.parent
+  end
+  for _, tag in ipairs(facts.tags or {}) do
+    found[#found + 1] = 'tag:' .. tag
+  end
+  return found
+end
+
+local function shown_as(record)
+  if record.shown == nil then
+    record.shown = redis.call('HGET', record.key, 'shown')
+  end
+  if not record.shown then
+    return nil
+  end
+  local state, failure = string.match(record.shown, '^(%l+)\n(.*)$')
+  return state, failure
+end
+
+local function hide(record)
+  local state, failure = shown_as(record)
+  if not state then
+    return
+  end
+  for _, place in ipairs(places(record, state)) do
+    redis.call('ZREM', KEY.index .. place, record.id)
+  end
+  if failure ~= '-' then
+    redis.call('ZREM', KEY.index .. 'error', record.id)
+    redis.call('ZREM', KEY.index .. 'error:' .. failure, record.id)
+  end
+  record.shown = false
+end
+
+-- Shows a task where it belongs now. What many tasks share is added at once, by `save_index`.
+local ADDED = {}
+
+local function add(place_name, id)
+  local ids = ADDED[place_name]
+  if not ids then
+    ids = {}
+    ADDED[place_name] = ids
+  end
+  ids[#ids + 1] = 0
+  ids[#ids + 1] = id
+end
+
+local function show(record)
+  local failure = '-'
+  local raw = field_of(record, 'error')
+  if raw then
+    failure = cjson.decode(raw).fingerprint or ''
+  end
+  local state, before = shown_as(record)
+  local shown = record.live.state .. '\n' .. failure
+  if record.shown == shown then
+    return
+  end
+  if state then
+    redis.call('ZREM', KEY.index .. place(record, state), record.id)
+    add(place(record, record.live.state), record.id)
+  else
+    for _, each in ipairs(places(record, record.live.state)) do
+      add(each, record.id)
+    end
+  end
+  if before ~= failure then
+    if before and before ~= '-' then
+      redis.call('ZREM', KEY.index .. 'error', record.id)
+      redis.call('ZREM', KEY.index .. 'error:' .. before, record.id)
+    end
+    if failure ~= '-' then
+      add('error', record.id)
+      add('error:' .. failure, record.id)
+    end
+  end
+  redis.call('HSET', record.key, 'shown', shown)
+  record.shown = shown
+end
+
+local function save_index()
+  for place_name, ids in pairs(ADDED) do
+    in_parts(ids, 'ZADD', KEY.index .. place_name)
+  end
+end

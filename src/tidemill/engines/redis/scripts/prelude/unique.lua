@@ -1,0 +1,56 @@
+-- Unique keys: a string per queue and key that holds its task's id, and until when for a duration.
+
+local UNIQUE_SLACK = 3600000 -- ms; a forgotten key of a duration frees its memory by itself
+
+local function unique_key(queue, key)
+  return KEY.unique .. queue .. '/' .. key
+end
+
+local function held(queue, key)
+  local found = redis.call('GET', unique_key(queue, key))
+  if not found then
+    return nil
+  end
+  local id, till = string.match(found, '^(%S+) ?(%d*)$')
+  return id, tonumber(till)
+end
+
+-- The task that holds a key now; a key whose task is gone or whose time is over is freed.
+local function holder(queue, key)
+  local id, till = held(queue, key)
+  if not id then
+    return nil
+  end
+  local record = load(id)
+  if not record or (till and till <= LEDGER.now) then
+    redis.call('DEL', unique_key(queue, key))
+    return nil
+  end
+  return record
+end
+
+local function hold_key(record)
+  local unique = rules_of(record).unique
+  if not unique then
+    return
+  end
+  local place = unique_key(record.live.queue, unique.key)
+  if unique.lasts then
+    local till = LEDGER.now + unique.lasts
+    redis.call('SET', place, record.id .. ' ' .. whole(till),
+      'PX', whole(math.ceil(math.max(0, unique.lasts) / 1000) + UNIQUE_SLACK))
+  else
+    redis.call('SET', place, record.id)
+  end
+end
+
+-- Frees a task's key at its `start` or `end` (where one held until the start goes too, if it never
+-- started), or in `any` case.
+local function free_key(record, at)
+  local unique = rules_of(record).unique
+  if unique and (at == 'any' or unique.till == at or (at == 'end' and unique.till)) then
+    if held(record.live.queue, unique.key) == record.id then
+      redis.call('DEL', unique_key(record.live.queue, unique.key))
+    end
+  end
+end

@@ -1,0 +1,21 @@
+-- put: write documents in order.
+-- ARGV[3] msgpack: {kind, key, if_version or false, number of its body in ARGV or false} each.
+-- Answers the new version of each (0: removed), -1 where the present version is another.
+
+local answers = {}
+for at, put_one in ipairs(cmsgpack.unpack(ARGV[3])) do
+  local kind, key, if_version, body = unpack(put_one, 1, 4)
+  local place = KEY.documents .. kind
+  local present = redis.call('HGET', place, key)
+  local version = present and tonumber(string.match(present, '^%d+')) or 0
+  if if_version and if_version ~= version then
+    answers[at] = -1
+  elseif body then
+    redis.call('HSET', place, key, whole(version + 1) .. ':' .. ARGV[body])
+    answers[at] = version + 1
+  else
+    redis.call('HDEL', place, key)
+    answers[at] = 0
+  end
+end
+return answers
