@@ -36,7 +36,14 @@ from tidemill.engine import (
 )
 from tidemill.engines.redis import search
 from tidemill.engines.redis.address import parse
-from tidemill.engines.redis.engine import INDEX_STEPS, NO_TX, admitted, refuse_tx, unknown
+from tidemill.engines.redis.engine import (
+    INDEX_STEPS,
+    NO_TX,
+    admitted,
+    forget_index,
+    refuse_tx,
+    unknown,
+)
 from tidemill.engines.redis.journal import Journal
 from tidemill.engines.redis.keys import DIRECTORY, NAMES, channel, root
 from tidemill.engines.redis.link import Link
@@ -263,6 +270,24 @@ class ClusterEngine:
             (task for page in pages for task in page), key=lambda task: task.id, reverse=True
         )
         return search.page(found, query.limit)
+
+    async def reindex(self, told: Callable[[int], None]) -> int:
+        """Make what people search by again; tells and answers how many tasks it has."""
+        total = 0
+        for shard in await self._all():
+            before = total
+
+            def told_here(number: int, before: int = before) -> None:
+                told(before + number)
+
+            await forget_index(self._link, shard)
+            total += await search.reindex(shard, told_here)
+        return total
+
+    async def unindexed(self) -> int:
+        """Transitions that are not in the index yet."""
+        seen = [await shard.index(0, search.MOST) for shard in await self._all()]
+        return sum(each.left for each in seen)
 
     async def stats(self) -> Stats:
         parts = await asyncio.gather(*(shard.stats() for shard in await self._all()))

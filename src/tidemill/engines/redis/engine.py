@@ -1,6 +1,6 @@
 """The engine on one server, or on the primary that Sentinel names: one shard holds everything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final
@@ -145,6 +145,15 @@ class RedisEngine:
     async def find(self, query: TaskQuery) -> TaskPage:
         return search.page(await search.find(self._shard, query), query.limit)
 
+    async def reindex(self, told: Callable[[int], None]) -> int:
+        """Make what people search by again; tells and answers how many tasks it has."""
+        await forget_index(self._link, self._shard)
+        return await search.reindex(self._shard, told)
+
+    async def unindexed(self) -> int:
+        """Transitions that are not in the index yet."""
+        return (await self._shard.index(0, search.MOST)).left
+
     async def stats(self) -> Stats:
         return await self._shard.stats()
 
@@ -154,6 +163,15 @@ class RedisEngine:
             return page
         await self._link.block(self._shard.root + NAMES["feed"], f"{page.cursor}-0", wait)
         return await self._shard.feed(int(page.cursor), limit)
+
+
+async def forget_index(link: Link, shard: Shard) -> None:
+    """Remove the index of a shard, and where it stood."""
+    escaped = "".join(f"\\{each}" if each in "[]*?\\" else each for each in shard.root)
+    async for keys in link.scan(f"{escaped}{NAMES['index']}*"):
+        for key in keys:
+            await link.command("UNLINK", key, key=shard.root)
+    await link.command("DEL", shard.root + NAMES["indexed"], key=shard.root)
 
 
 def unknown(address: Address, **promises: str) -> EngineInfo:

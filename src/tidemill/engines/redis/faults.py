@@ -161,7 +161,7 @@ def rights(prefix: str) -> str:
     return (
         f"~{prefix}:* resetchannels &{prefix}:* +@read +@write -@dangerous +eval +evalsha +time "
         "+publish +subscribe +ping +echo +select +client|setname +info +role +wait +config|get "
-        "+cluster|slots (and +waitaof for durability=strict)"
+        "+cluster|slots"
     )
 
 

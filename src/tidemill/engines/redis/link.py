@@ -15,7 +15,7 @@ import msgspec
 
 from tidemill.backoff import exponential
 from tidemill.engines.redis.address import Address, Place
-from tidemill.engines.redis.confirmed import Confirmed, confirmed
+from tidemill.engines.redis.confirmed import Confirmed
 from tidemill.engines.redis.faults import (
     ErrorReply,
     Lost,
@@ -67,8 +67,7 @@ class Link:
         self._idle: dict[Place, list[Wire]] = {}
         self._alone_now: set[Wire] = set()
         self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
-        strict = address.durability == "strict"
-        self._writes: Way = "confirmed" if strict or address.replicas else "shared"
+        self._writes: Way = "confirmed" if address.replicas else "shared"
         self._closed = False
 
     async def call(self, script: Script, root: str, *args: bytes | str) -> Any:
@@ -238,10 +237,8 @@ class Link:
         return made
 
     async def _connect(self, place: Place, way: Way) -> Wire | Confirmed:
-        made: Wire | Confirmed = await open_wire(place, self.address)
-        if way == "confirmed":
-            assert isinstance(made, Wire)
-            made = await confirmed(made, self.address)
+        wire = await open_wire(place, self.address)
+        made = Confirmed(wire, self.address.replicas) if way == "confirmed" else wire
         self._wires[place, way] = made
         return made
 

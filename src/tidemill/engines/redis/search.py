@@ -1,6 +1,7 @@
 """Finding tasks for people: the index is brought up to date, walked, and its pages are joined."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tidemill.clock import to_micros
@@ -17,20 +18,32 @@ STEPS: Final = 50
 LOOK: Final = 2_000
 """Tasks that one call looks at, so that a rare match in a long index does not stop the server."""
 
-REINDEXED_AT_ONCE: Final = 500
+MOST: Final = 1_000_000
+"""Tasks that the index of a shard holds; beyond it the oldest completed ones leave. They stay
+readable by id until they are pruned."""
 
 
 async def catch_up(shard: Shard, steps: int = STEPS) -> int:
-    """Index what the feed told; answers how many transitions are left.
-
-    Where the feed was cut before, everything is indexed again, some tasks at a time.
-    """
+    """Index what the feed told since, in so many calls; answers how many transitions are left."""
     left = 0
     for _ in range(steps):
-        left = await shard.index(STEP)
-        if left == 0:
+        indexed = await shard.index(STEP, MOST)
+        left = indexed.left
+        if not left and not indexed.again:
             break
     return left
+
+
+async def reindex(shard: Shard, told: Callable[[int], None]) -> int:
+    """Index all tasks again; tells how many it has so far, and answers how many there were."""
+    indexed = await shard.index(STEP, MOST, again=True)
+    total = indexed.shown
+    while indexed.again or indexed.left:
+        told(total)
+        indexed = await shard.index(STEP, MOST)
+        total += indexed.shown
+    told(total)
+    return total
 
 
 async def find(shard: Shard, query: TaskQuery) -> list[Task]:

@@ -95,6 +95,17 @@ class Presence(IntEnum):
     LIVE = 2
 
 
+class Indexed(msgspec.Struct, frozen=True):
+    """How the index stands: transitions that it does not know yet.
+
+    `again`: all tasks are being indexed again, of which `shown` were just now.
+    """
+
+    left: int
+    again: bool
+    shown: int
+
+
 class _Settings(msgspec.Struct, frozen=True):
     """A queue's hash field; `passed` is its place in the rotation."""
 
@@ -353,15 +364,10 @@ class Shard:
         rows, last = await self.call(script("find", writes=False), query)
         return [task_from(row) for row in rows], None if last is None else last.decode()
 
-    async def index(self, limit: int) -> int:
-        """Index so many transitions; answers how many are left, -1 when the feed was cut before."""
-        left: int = await self.call(script("index"), [limit])
-        return left
-
-    async def reindex(self, cursor: str, limit: int) -> tuple[str, int]:
-        """Index about so many tasks from a cursor on; the next cursor, and how many there were."""
-        after, shown = await self.call(script("reindex"), [cursor, limit])
-        return after.decode(), shown
+    async def index(self, limit: int, most: int, *, again: bool = False) -> Indexed:
+        """Index so many transitions, keeping `most` tasks; `again` begins to index all tasks."""
+        left, again_now, shown = await self.call(script("index"), [limit, most, again])
+        return Indexed(left, again_now == 1, shown)
 
     async def stats(self) -> Stats:
         """Counts and queues now."""

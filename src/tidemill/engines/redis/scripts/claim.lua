@@ -33,10 +33,9 @@ local function answer(records)
   local tasks = {}
   for at, record in ipairs(records) do
     local live = record.live
-    local stored = redis.call('HMGET', record.key, 'facts', 'payload')
     tasks[at] = {
       record.id, live.token, live.attempt, live.limit, live.crashes, live.alone and 1 or 0,
-      stored[1], stored[2],
+      record.handed[2], record.handed[3],
     }
   end
   return tasks
@@ -50,7 +49,7 @@ local function held_already()
     local found = redis.pcall('XPENDING', key, GROUP, '-', '+', 100000, worker)
     for _, pending in ipairs(found.err and {} or found) do
       local raw = redis.call('XRANGE', key, pending[1], pending[1])[1]
-      local record = raw and load(entry_of(raw).id)
+      local record = raw and load_whole(entry_of(raw).id)
       if record and record.live.state == 'running' and record.live.claim == claim_id then
         records[#records + 1] = record
       end

@@ -5,9 +5,6 @@
 -- Answers {rows, id to go on before, or false when there is no more}.
 
 local wanted = cmsgpack.unpack(ARGV[3])
-local STATES_OF_TASKS = {
-  'scheduled', 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled',
-}
 
 local function set_of(list)
   if not list then
@@ -32,7 +29,7 @@ local function place_keys()
     end
   end
   for kind in pairs(kinds) do
-    for _, state in ipairs(STATES_OF_TASKS) do
+    for _, state in ipairs(STATE_NAMES) do
       if not states or states[state] then
         keys[#keys + 1] = KEY.index .. 'place:' .. kind .. '/' .. state
       end
@@ -139,7 +136,7 @@ local part = math.max(10, math.ceil(2 * wanted.most / math.max(1, #keys)))
 local rows, looked = {}, 0
 local last = false
 for id in merged(keys, wanted.before, math.min(part, 1000)) do
-  local record = load(id)
+  local record = id ~= last and load(id)
   if record and matches(record) then
     rows[#rows + 1] = row_of(id, wanted.details)
   end

@@ -1,47 +1,77 @@
--- index: bring what people search by up to date with the feed.
--- ARGV[3] msgpack: {limit}: transitions to look at, at most (whole batches).
--- Answers how many are left; -1 when the feed was cut before they were looked at, so that the index
--- must be made again.
+-- index: bring what people search by up to date with the feed. Where the feed was cut before that,
+-- or when asked to, all tasks are indexed again beside it, a part of the keyspace in each call.
+-- ARGV[3] msgpack: {limit, most, again}: transitions to look at (whole batches); how many tasks to
+-- keep, of which the oldest completed ones leave first; whether to index all tasks again.
+-- Answers {transitions left, 1 while all tasks are being indexed again, tasks of those shown now}.
 
-local limit = cmsgpack.unpack(ARGV[3])[1]
-local at = tonumber(redis.call('HGET', KEY.indexed, 'told') or 0)
-if at > LEDGER.told then
-  at = 0
+local limit, most, again = unpack(cmsgpack.unpack(ARGV[3]), 1, 3)
+local state = redis.call('HMGET', KEY.indexed, 'told', 'cursor')
+local at, cursor = tonumber(state[1] or 0), state[2]
+if at > LEDGER.told or again then
+  at, cursor = LEDGER.told, '0'
 end
-local done, number = {}, 0
-local after = '(' .. whole(at)
-local cut = false
-while number < limit and at < LEDGER.told do
-  local found = redis.call('XRANGE', KEY.feed, after, '+', 'COUNT', 10)
-  if #found == 0 then
-    break
-  end
-  for _, raw in ipairs(found) do
-    local upto = tonumber(string.match(raw[1], '^%d+'))
-    local told = tonumber(raw[2][4])
-    if upto - told > at then
-      cut = true
+
+local function show_group(group, done)
+  for place_of_id = 7, #group do
+    local id = group[place_of_id]
+    local record = not done[id] and load(id)
+    done[id] = true
+    if record then
+      show(record)
     end
-    for _, group in ipairs(cmsgpack.unpack(raw[2][6])) do
-      for place_of_id = 7, #group do
-        local id = group[place_of_id]
-        local record = not done[id] and load(id)
-        done[id] = true
-        if record then
-          show(record)
-        end
+  end
+end
+
+local function follow()
+  local done, number = {}, 0
+  while number < limit and at < LEDGER.told do
+    local found = redis.call('XRANGE', KEY.feed, '(' .. whole(at), '+', 'COUNT', 10)
+    for _, raw in ipairs(found) do
+      local upto, told = arrived(raw[1]), tonumber(raw[2][4])
+      if upto - told > at then
+        cursor = cursor or '0'
+      end
+      for _, group in ipairs(cmsgpack.unpack(raw[2][6])) do
+        show_group(group, done)
+      end
+      at, number = upto, number + told
+      if number >= limit then
+        return
       end
     end
-    at, number, after = upto, number + told, '(' .. raw[1]
-    if number >= limit then
-      break
+    if #found == 0 then
+      at = LEDGER.told
     end
   end
 end
-save_index()
-redis.call('HSET', KEY.indexed, 'told', at)
-if cut then
-  redis.call('HSET', KEY.indexed, 'cut', 1)
-  return -1
+
+local function go_on_with_all()
+  local pattern = string.gsub(ROOT, '[%[%]%*%?\\]', '\\%0') .. NAMES.task .. '*'
+  local found = redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', limit)
+  local shown = 0
+  for _, key in ipairs(found[2]) do
+    local record = load(string.sub(key, #KEY.task + 1))
+    if record then
+      record.shown = false
+      show(record)
+      shown = shown + 1
+    end
+  end
+  cursor = found[1] ~= '0' and found[1] or false
+  return shown
 end
-return LEDGER.told - at
+
+follow()
+local shown = cursor and limit > 0 and go_on_with_all() or 0
+save_index()
+if state[2] and not cursor then
+  count_index()
+end
+keep_index_below(most, limit)
+redis.call('HSET', KEY.indexed, 'told', at)
+if cursor then
+  redis.call('HSET', KEY.indexed, 'cursor', cursor)
+else
+  redis.call('HDEL', KEY.indexed, 'cursor')
+end
+return {LEDGER.told - at, cursor and 1 or 0, shown}

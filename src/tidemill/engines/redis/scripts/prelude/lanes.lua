@@ -190,7 +190,7 @@ local function deliver(lane, worker, most)
   end
   local records = {}
   for _, raw in ipairs(found and found[1][2] or {}) do
-    records[#records + 1] = load(raw[2][2])
+    records[#records + 1] = load_whole(raw[2][2])
   end
   if #records < most then
     READY[lane] = #records

@@ -91,6 +91,19 @@ local function load(id)
   return record
 end
 
+-- A record with what its claimer needs besides, in one call.
+local function load_whole(id)
+  local key = KEY.task .. id
+  local whole_row = redis.call('HMGET', key, 'live', 'facts', 'payload')
+  local record = RECORDS[id]
+  if not record then
+    record = {id = id, key = key, live = live_from(whole_row[1]), fields = nil, changed = false}
+    RECORDS[id] = record
+  end
+  record.handed = whole_row
+  return record
+end
+
 local function facts_of(record)
   if not record.facts then
     record.facts = cmsgpack.unpack(redis.call('HGET', record.key, 'facts'))

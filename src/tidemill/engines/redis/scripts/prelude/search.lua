@@ -52,10 +52,12 @@ local function hide(record)
     redis.call('ZREM', KEY.index .. 'error:' .. failure, record.id)
   end
   record.shown = false
+  redis.call('HINCRBY', KEY.indexed, 'tasks', -1)
 end
 
 -- Shows a task where it belongs now. What many tasks share is added at once, by `save_index`.
 local ADDED = {}
+local ADDED_TASKS = 0
 
 local function add(place_name, id)
   local ids = ADDED[place_name]
@@ -82,6 +84,7 @@ local function show(record)
     redis.call('ZREM', KEY.index .. place(record, state), record.id)
     add(place(record, record.live.state), record.id)
   else
+    ADDED_TASKS = ADDED_TASKS + 1
     for _, each in ipairs(places(record, record.live.state)) do
       add(each, record.id)
     end
@@ -103,5 +106,47 @@ end
 local function save_index()
   for place_name, ids in pairs(ADDED) do
     in_parts(ids, 'ZADD', KEY.index .. place_name)
+  end
+  if ADDED_TASKS > 0 then
+    redis.call('HINCRBY', KEY.indexed, 'tasks', ADDED_TASKS)
+  end
+end
+
+-- Counts the tasks in the index anew.
+local function count_index()
+  local kinds, sum = {}, 0
+  for _, field in ipairs(redis.call('HKEYS', KEY.counts)) do
+    kinds[string.match(field, '^[^/]+/[^/]+/')] = true
+  end
+  for kind in pairs(kinds) do
+    for _, state in ipairs(STATE_NAMES) do
+      sum = sum + redis.call('ZCARD', KEY.index .. 'place:' .. kind .. state)
+    end
+  end
+  redis.call('HSET', KEY.indexed, 'tasks', sum)
+end
+
+-- Takes the oldest completed tasks out of the index while it holds more than so many.
+local function keep_index_below(most, at_once)
+  local over = math.min(at_once, tonumber(redis.call('HGET', KEY.indexed, 'tasks') or 0) - most)
+  if over <= 0 then
+    return
+  end
+  local longest, length = nil, 0
+  for _, field in ipairs(redis.call('HKEYS', KEY.counts)) do
+    local key = KEY.index .. 'place:' .. field
+    local here = string.find(field, '/completed$') and redis.call('ZCARD', key) or 0
+    if here > length then
+      longest, length = key, here
+    end
+  end
+  for _, id in ipairs(longest and redis.call('ZRANGE', longest, 0, over - 1) or {}) do
+    local record = load(id)
+    if record then
+      hide(record)
+      redis.call('HDEL', record.key, 'shown')
+    else
+      redis.call('ZREM', longest, id)
+    end
   end
 end
