@@ -49,17 +49,22 @@ chaos: $(INSTALLED) ## Kill and freeze workers at random while tasks run
 model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
 	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)
 
-lock: ## Pin the newest allowed versions, with hashes, in requirements/dev.txt
+lock: ## Pin the newest allowed versions, with hashes, in requirements/*.txt
 	$(PYTHON) -m venv .lock
 	.lock/bin/pip install --quiet uv==$(UV_VERSION)
 	.lock/bin/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-header \
 		--no-emit-package tidemill --no-emit-package tidemill-apps \
 		--output-file requirements/dev.txt requirements/dev.in
+	for name in bench bench-arq; do \
+		.lock/bin/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
+			--generate-hashes --no-header \
+			--output-file requirements/$$name.txt requirements/$$name.in; \
+	done
 	rm -rf .lock
 
 clean: ## Remove .venv, caches and built distributions; data files stay
-	rm -rf $(VENV) .lock build dist apps/build apps/dist .coverage .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench .lock build dist apps/build apps/dist .coverage .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

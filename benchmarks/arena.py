@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import workload
+from redis import Redis
+from servers import server
 
 from tidemill import Engine, State, Task, TaskQuery
 from tidemill.engine import ClaimRequest
@@ -23,15 +25,48 @@ from tidemill.outcome import Completed, Settlement
 HERE = Path(__file__).parent
 BATCH = 500
 PATIENCE = 300.0
+KINDS = ("sqlite", "valkey", "redis")
+CALM = 100_000
+"""Bytes by which a store that nobody works on may change within a second."""
+EVERYSEC = {"appendonly": "yes", "appendfsync": "everysec"}
 
 
 @contextmanager
 def store(kind: str) -> Iterator[str]:
-    """The URL of a new, empty store, which is gone afterwards."""
-    if kind != "sqlite":
-        raise SystemExit(f"no engine {kind!r} to measure yet; known: sqlite")
+    """The URL of a new, empty store, which is gone afterwards.
+
+    `sqlite` is a file; `valkey` and `redis` are servers of their own, which write their log of
+    commands to the disk every second.
+    """
     with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as folder:
-        yield f"sqlite:///{folder}/tasks.db"
+        match kind:
+            case "sqlite":
+                yield f"sqlite:///{folder}/tasks.db"
+            case "valkey" | "redis":
+                with server(Path(folder), kind=kind, config=EVERYSEC) as started:
+                    yield started.url
+            case _:
+                raise SystemExit(f"no engine {kind!r} to measure; known: {', '.join(KINDS)}")
+
+
+def size(url: str) -> int:
+    """The bytes that a store takes now: of its files, or of its server's memory."""
+    path = url.removeprefix("sqlite:///")
+    if path != url:
+        return sum(file.stat().st_size for file in Path(path).parent.iterdir())
+    with Redis.from_url(url) as client:
+        used: int = client.info("memory")["used_memory"]
+        return used
+
+
+async def calm(url: str) -> None:
+    """Wait until a store stays as large as it is: its indexes have taken in what came before."""
+    before, end = 0, time.monotonic() + PATIENCE
+    while abs((now := size(url)) - before) > CALM:
+        if time.monotonic() > end:
+            raise SystemExit(f"a store still grows after {PATIENCE:g} s: {now:,} bytes")
+        before = now
+        await asyncio.sleep(1)
 
 
 @asynccontextmanager
@@ -137,14 +172,13 @@ def _instant(at: datetime | None) -> datetime:
 
 
 async def fill(engine: Engine, kind: str, tasks: int) -> None:
-    """Put so many tasks into a store: `waiting`, `delayed` or `finished`."""
-    half = workload.ballast.options(queue="elsewhere")
+    """Put so many tasks into a store: `lower` in priority, `elsewhere`, `delayed` or `finished`."""
+    face = workload.ballast
+    if kind == "delayed":
+        face = face.options(delay=timedelta(days=1))
+    elif kind == "elsewhere":
+        face = face.options(queue="elsewhere")
     for start in range(0, tasks, 2 * BATCH):
-        face = workload.ballast
-        if kind == "delayed":
-            face = face.options(delay=timedelta(days=1))
-        elif kind == "waiting" and start >= tasks // 2:
-            face = half
         await face.enqueue_many([{}] * min(2 * BATCH, tasks - start))
         if kind == "finished":
             await _finish(engine)

@@ -1,10 +1,11 @@
 """The bare loop: claim 200, run each as an asyncio task with a timeout, settle 200, again.
 
 No retries, middleware, events, heartbeat or metrics: the limit that a worker on the same engine
-can come close to. Run as `python bare.py URL TASKS`.
+can come close to. `python bare.py URL` runs the no-op tasks of a store until there are no more.
 """
 
 import asyncio
+import os
 import sys
 from datetime import timedelta
 
@@ -20,28 +21,28 @@ from tidemill.task import Claim
 BATCH = 200
 
 
-async def loop(url: str, tasks: int) -> None:
-    """Run so many no-op tasks."""
+async def loop(url: str) -> None:
+    """Run no-op tasks until there are no more."""
     engine = open_engine(url).session()
     await engine.migrate()
-    ids, done = IdMaker(), 0
+    ids = IdMaker()
     try:
-        while done < tasks:
-            claims = await engine.claim(
-                ClaimRequest(
-                    claim_id=ids.make(),
-                    worker="bare",
-                    queues=None,
-                    task_types=frozenset({NOOP}),
-                    limit=BATCH,
-                    lease=timedelta(seconds=30),
-                )
-            )
+        while claims := await engine.claim(_request(ids.make())):
             running = [asyncio.create_task(_run(claim)) for claim in claims]
             await engine.settle([await each for each in running])
-            done += len(claims)
     finally:
         await engine.close()
+
+
+def _request(claim_id: str) -> ClaimRequest:
+    return ClaimRequest(
+        claim_id=claim_id,
+        worker=f"bare-{os.getpid()}",
+        queues=None,
+        task_types=frozenset({NOOP}),
+        limit=BATCH,
+        lease=timedelta(seconds=30),
+    )
 
 
 async def _run(claim: Claim) -> Settlement:
@@ -51,4 +52,4 @@ async def _run(claim: Claim) -> Settlement:
 
 
 if __name__ == "__main__":
-    uvloop.run(loop(sys.argv[1], int(sys.argv[2])))
+    uvloop.run(loop(sys.argv[1]))

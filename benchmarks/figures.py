@@ -11,10 +11,13 @@ import psutil
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measured value. `budget` is what it must reach: at least it or at most it, by `sense`."""
+    """One measured value; None if it could not be measured, and `detail` says why.
+
+    `budget` is what it must reach: at least it or at most it, by `sense`.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     budget: float | None = None
     sense: Literal[">=", "<="] = ">="
@@ -23,7 +26,7 @@ class Figure(msgspec.Struct, frozen=True):
     @property
     def met(self) -> bool | None:
         """Whether the budget is kept; None where there is none."""
-        if self.budget is None:
+        if self.budget is None or self.value is None:
             return None
         return self.value >= self.budget if self.sense == ">=" else self.value <= self.budget
 
@@ -78,7 +81,8 @@ def markdown(figures: Sequence[Figure], on: Machine) -> str:
     for each in figures:
         sense = {">=": "≥", "<=": "≤"}[each.sense]
         budget = "" if each.budget is None else f"{sense} {_number(each.budget)} {each.unit}"
-        measured = f"{_number(each.value)} {each.unit}"
+        value = each.value
+        measured = "not measured" if value is None else f"{_number(value)} {each.unit}"
         lines.append(
             f"| {each.name} | {measured} | {budget} | {verdicts[each.met]} | {each.detail} |"
         )

@@ -1,7 +1,8 @@
 """Measure Tidemill and print each figure beside its budget.
 
-`make bench` runs everything in about ten minutes; `make bench ARGS="--quick"` in one or two, with
-smaller numbers. `--only loops,latency` chooses parts. `--json` and `--markdown` name files.
+`make bench` runs everything on SQLite; `make bench ARGS="--engine valkey"` on a Valkey server, and
+`--quick` either with small numbers. `--only loops,latency` chooses parts, `--peers Celery,BullMQ`
+the systems of the part `peers`. `--json` and `--markdown` name files.
 """
 
 import argparse
@@ -14,13 +15,15 @@ from typing import Any
 
 import msgspec
 import uvloop
-from arena import opened, store
+from arena import KINDS, opened, store
+from contest import Effort, contest
+from crowded import crowded
 from figures import Figure, Machine, machine, markdown
-from peers import peers
 from reads import reads
 from resident import at_rest, latency, recovery
 from starting import starts
-from throughput import enqueues, full_stores, loops
+from throughput import enqueues, loops
+from weight import weights
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -33,9 +36,20 @@ class Sizes(msgspec.Struct, frozen=True):
     many: int = 100_000
     idle: float = 10.0
     starts: int = 9
+    seconds: float = 4.0
+    peers: tuple[str, ...] = ()
 
 
-QUICK = Sizes(tasks=10_000, rounds=2, ballast=50_000, samples=200, many=10_000, idle=3.0, starts=3)
+QUICK = Sizes(
+    tasks=10_000,
+    rounds=2,
+    ballast=50_000,
+    samples=200,
+    many=10_000,
+    idle=3.0,
+    starts=3,
+    seconds=1.0,
+)
 
 Part = Callable[[str, Sizes], Coroutine[Any, Any, list[Figure]]]
 
@@ -44,16 +58,27 @@ async def _starts(_: str, sizes: Sizes) -> list[Figure]:
     return await asyncio.to_thread(starts, sizes.starts)
 
 
+async def _peers(kind: str, sizes: Sizes) -> list[Figure]:
+    effort = Effort(
+        tasks=sizes.tasks,
+        seconds=sizes.seconds,
+        rounds=sizes.rounds,
+        samples=sizes.samples // 2,
+    )
+    return await asyncio.to_thread(contest, kind, sizes.peers, effort)
+
+
 PARTS: dict[str, Part] = {
     "starts": _starts,
     "loops": lambda kind, of: loops(kind, of.tasks, of.rounds),
-    "peers": lambda kind, of: peers(kind, of.tasks // 2, of.rounds),
+    "peers": _peers,
     "enqueues": lambda kind, of: enqueues(kind, of.tasks, of.rounds),
     "latency": lambda kind, of: latency(kind, of.samples),
     "rest": lambda kind, of: at_rest(kind, of.many, of.idle),
     "recovery": lambda kind, _: recovery(kind, 3),
     "reads": lambda kind, of: reads(kind, of.ballast, of.samples),
-    "stores": lambda kind, of: full_stores(kind, of.tasks, of.rounds, of.ballast),
+    "memory": lambda kind, of: weights(kind, of.many),
+    "stores": lambda kind, of: crowded(kind, of.tasks, of.rounds, of.ballast, of.samples // 2),
 }
 
 
@@ -69,13 +94,16 @@ class Published(msgspec.Struct, frozen=True):
 def main() -> int:
     """Measure and print; budgets that are missed are shown, they do not fail the run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", default="sqlite")
+    parser.add_argument("--engine", default="sqlite", choices=KINDS)
     parser.add_argument("--quick", action="store_true", help="small numbers")
     parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--peers", help="of these only, by name: Tidemill,Celery,BullMQ")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--markdown", type=Path, help="write the table there")
     said = parser.parse_args()
     sizes = QUICK if said.quick else Sizes()
+    if said.peers:
+        sizes = msgspec.structs.replace(sizes, peers=tuple(said.peers.split(",")))
     began = time.monotonic()
     on = machine(uvloop.run(_engine(said.engine)))
     figures: list[Figure] = []

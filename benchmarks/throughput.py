@@ -1,19 +1,17 @@
-"""Tasks per second: the worker beside the bare loop, enqueues, and a store full of other tasks."""
+"""Tasks per second: the worker beside bare loops, and enqueues."""
 
 import asyncio
-import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from statistics import median
 from typing import NamedTuple
 
+import bare_server
 import workload
 from arena import (
     HERE,
     count,
     enqueue,
-    fill,
     memory,
     opened,
     rate,
@@ -27,42 +25,81 @@ from workload import NOOP
 
 from tidemill import State
 
-FULL_STORES = ("waiting", "delayed", "finished")
+WORKER = {"sqlite": 15_000, "valkey": 20_000, "redis": 20_000}
+"""Tasks per second that one worker process is to reach, by engine."""
+
+SHARE = 60
+"""Percent of a bare loop that one worker process is to reach."""
 
 
 async def loops(kind: str, tasks: int, rounds: int) -> list[Figure]:
-    """The bare loop and a worker by turns, each on a new store."""
-    bare, real = [], []
+    """Bare loops and a worker by turns, each on a new store, with one process and with two."""
+    figures = []
+    for processes in (1, 2):
+        figures += await _loops(kind, tasks, rounds, processes)
+    return figures
+
+
+async def _loops(kind: str, tasks: int, rounds: int, processes: int) -> list[Figure]:
+    ways = {"bare loop on the engine": _bare, "worker": _worker}
+    if kind != "sqlite":
+        ways = {"bare loop on the server": _bare_server, **ways}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        bare.append(await _bare(kind, tasks))
-        with store(kind) as url:
-            real.append((await drain(url, tasks)).rate)
-    ratios = [r / b for r, b in zip(real, bare, strict=True)]
-    detail = f"median of {rounds} rounds by turns, {tasks:,} no-op tasks each"
-    return [
-        Figure("bare loop, one process", median(bare), "tasks/s", detail=_all(bare)),
+        for name, way in ways.items():
+            rates[name].append(await way(kind, tasks, processes))
+    so_many = "one process" if processes == 1 else f"{processes} processes"
+    figures = [
         Figure(
-            "worker, one process, default settings",
-            median(real),
+            f"{name}, {so_many}",
+            median(found),
             "tasks/s",
-            15_000,
-            detail=_all(real),
-        ),
-        Figure("worker to bare loop", 100 * median(ratios), "%", 60, detail=detail),
+            WORKER[kind] if (name, processes) == ("worker", 1) else None,
+            detail=listed(found),
+        )
+        for name, found in rates.items()
     ]
+    ours = rates.pop("worker")
+    detail = f"median of {rounds} rounds by turns, {tasks:,} no-op tasks each"
+    for name, found in rates.items():
+        share = 100 * median(our / bare for our, bare in zip(ours, found, strict=True))
+        budget = SHARE if processes == 1 else None
+        figures.append(Figure(f"worker to {name}, {so_many}", share, "%", budget, detail=detail))
+    return figures
 
 
-def _all(rates: list[float]) -> str:
+def listed(rates: list[float]) -> str:
+    """The rates of all rounds."""
     return ", ".join(f"{each:,.0f}" for each in rates)
 
 
-async def _bare(kind: str, tasks: int) -> float:
+async def _worker(kind: str, tasks: int, processes: int) -> float:
+    with store(kind) as url:
+        return (await drain(url, tasks, "--processes", str(processes))).rate
+
+
+async def _bare(kind: str, tasks: int, processes: int) -> float:
     with store(kind) as url:
         async with opened(url) as engine:
             ids = await enqueue(NOOP, tasks)
-            words = [sys.executable, str(HERE / "bare.py"), url, str(tasks)]
-            await asyncio.to_thread(subprocess.run, words, check=True, cwd=HERE)
+            await _run("bare.py", url, processes)
             return rate(await recount(engine, ids))
+
+
+async def _bare_server(kind: str, tasks: int, processes: int) -> float:
+    with store(kind) as url:
+        await bare_server.enqueue(url, tasks)
+        await _run("bare_server.py", url, processes)
+        return await bare_server.rate(url, tasks)
+
+
+async def _run(program: str, url: str, processes: int) -> None:
+    """Run a program so many times at once, until all have ended."""
+    words = [sys.executable, str(HERE / program), url]
+    started = [await asyncio.create_subprocess_exec(*words, cwd=HERE) for _ in range(processes)]
+    for each in started:
+        if await each.wait():
+            raise SystemExit(f"{program} failed")
 
 
 class Drained(NamedTuple):
@@ -98,42 +135,12 @@ async def enqueues(kind: str, tasks: int, rounds: int) -> list[Figure]:
                     await workload.noop.enqueue()
                 single.append(tasks / 10 / (time.perf_counter() - began))
     return [
-        Figure("enqueue, batches of 500", median(bulk), "tasks/s", 30_000, detail=_all(bulk)),
+        Figure("enqueue, batches of 500", median(bulk), "tasks/s", 30_000, detail=listed(bulk)),
         Figure(
             "enqueue, one awaited call at a time",
             median(single),
             "tasks/s",
             4_000,
-            detail=_all(single),
+            detail=listed(single),
         ),
     ]
-
-
-async def full_stores(kind: str, tasks: int, rounds: int, ballast: int) -> list[Figure]:
-    """A worker on an empty store and on stores full of other tasks, by turns."""
-    found: dict[str, list[Drained]] = {name: [] for name in ("empty", *FULL_STORES)}
-    with ExitStack() as stack:
-        urls = {name: stack.enter_context(store(kind)) for name in FULL_STORES}
-        for name, url in urls.items():
-            async with opened(url) as engine:
-                await fill(engine, name, ballast)
-        for _ in range(rounds):
-            with store(kind) as url:
-                found["empty"].append(await drain(url, tasks, "-Q", "default"))
-            for name, url in urls.items():
-                found[name].append(await drain(url, tasks, "-Q", "default"))
-    empty = [each.rate for each in found.pop("empty")]
-    figures = []
-    for name, drained in found.items():
-        ratios = [each.rate / rate for each, rate in zip(drained, empty, strict=True)]
-        figures.append(
-            Figure(
-                f"throughput with {ballast:,} {name} to an empty store",
-                100 * median(ratios),
-                "%",
-                80,
-                detail=f"{_all([each.rate for each in drained])} to {_all(empty)} tasks/s",
-            )
-        )
-    most = max(each.memory for drained in found.values() for each in drained)
-    return [*figures, Figure("worker memory on these stores (RSS)", most, "MB", 80, "<=")]

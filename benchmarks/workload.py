@@ -4,7 +4,10 @@ The engine comes from `TIDEMILL_URL`, everything else stays as it is by default.
 """
 
 import asyncio
+import random
 import time
+
+from peers.tally import mark
 
 from tidemill import Context, Tidemill
 
@@ -12,6 +15,8 @@ NOOP = "bench.noop"
 BALLAST = "bench.ballast"
 STAMP = "bench.stamp"
 HANG = "bench.hang"
+TALLIED = "bench.tallied"
+PARCEL = "bench.parcel"
 
 app = Tidemill()
 
@@ -23,7 +28,8 @@ async def noop() -> None:
 
 @app.task(name=BALLAST, priority=0)
 async def ballast() -> None:
-    """Tasks that lie in the way."""
+    """Tasks that lie in the way; a worker that takes one nevertheless is busy for a while."""
+    await asyncio.sleep(random.uniform(0, 0.1))
 
 
 @app.task(name=STAMP)
@@ -38,3 +44,15 @@ async def hang(ctx: Context) -> int:
     if ctx.attempt == 1:
         await asyncio.sleep(3_600)
     return time.monotonic_ns()
+
+
+@app.task(name=TALLIED)
+async def tallied(number: int) -> None:
+    """What the peers' tasks do."""
+    mark(number)
+
+
+@app.task(name=PARCEL)
+async def parcel(user_id: int, address: str) -> dict[str, int]:
+    """Nothing, with a small payload and a small result."""
+    return {"user_id": user_id if address else 0}

@@ -227,7 +227,7 @@ def test_a_node_that_was_killed_joins_its_cluster_again(nodes: list[Server]) -> 
 
 
 def test_a_replica_becomes_the_primary_by_order(tmp_path: Path) -> None:
-    with guarded(tmp_path) as servers:
+    with guarded(tmp_path, kind=KINDS[-1]) as servers:
         first, second = servers.primary, servers.replica
         first.command("SET", "kept", "1")
         assert servers.fail_over() is second
@@ -237,8 +237,8 @@ def test_a_replica_becomes_the_primary_by_order(tmp_path: Path) -> None:
             first.command("SET", "kept", "2")
 
 
-def test_a_replica_becomes_the_primary_when_that_dies(tmp_path: Path, kind: Kind) -> None:
-    with guarded(tmp_path, kind=kind) as servers:
+def test_a_replica_becomes_the_primary_when_that_dies(tmp_path: Path) -> None:
+    with guarded(tmp_path) as servers:
         first, second = servers.primary, servers.replica
         first.command("SET", "kept", "1")
         assert servers.fail_over(kill=True) is second

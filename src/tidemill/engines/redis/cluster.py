@@ -132,8 +132,13 @@ class ClusterEngine:
         known = [name for name, glance in glances.items() if glance.known]
         if known:
             return await self._claim(request, dict.fromkeys(known, 0))
+        while turns := self._turns(request, glances):
+            if claims := await self._claim(request, turns):
+                return claims
+            # Others were faster, or all of it had expired or was of unknown types.
+            glances = {name: each for name, each in glances.items() if name not in turns}
         # A claim id is remembered also when it takes nothing.
-        return await self._claim(request, self._turns(request, glances) or {DIRECTORY: 0})
+        return await self._claim(request, {DIRECTORY: 0})
 
     def _turns(self, request: ClaimRequest, glances: dict[str, Glance]) -> dict[str, int]:
         """How many tasks each queue gives; every session rotates by itself."""

@@ -42,7 +42,7 @@ from tidemill.task import Claim, NewTask, State
 FORMAT: Final = 1
 """The version of the data layout; a store of a later one is refused."""
 
-INDEX_STEPS: Final = 5
+INDEX_STEPS: Final = 100
 """Calls that one `promote` spends on the index, so that what is due does not wait for it."""
 
 NO_TX: Final = (

@@ -19,6 +19,7 @@ PRELUDE = (
     "states",
     "limits",
     "children",
+    "plain",
     "produce",
     "save",
 )

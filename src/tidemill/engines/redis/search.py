@@ -9,10 +9,11 @@ from tidemill.engine import TaskPage, TaskQuery
 from tidemill.engines.redis.shard import Shard
 from tidemill.task import Task
 
-STEP: Final = 2_000
-"""Transitions that one call indexes: some 10 ms of the server's time."""
+STEP: Final = 300
+"""Transitions that one call indexes: one or two milliseconds of the server's time, in which nobody
+else is served."""
 
-STEPS: Final = 50
+STEPS: Final = 300
 """Calls that one reader makes to catch up: with more behind, it reads what is there."""
 
 LOOK: Final = 2_000

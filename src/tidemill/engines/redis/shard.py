@@ -313,7 +313,7 @@ class Shard:
 
     async def glance(self, request: ClaimRequest) -> Glance:
         """What a claim would find here."""
-        arguments = [request.claim_id, request.worker]
+        arguments = [request.claim_id, request.worker, tuple(request.task_types)]
         beside, alone, weight, paused, known = await self.call(
             script("glance", writes=False), arguments
         )

@@ -1,8 +1,9 @@
 """One connection to one server: requests go out at once, answers come back in their order.
 
 Whoever asks gets a future, so that concurrent callers share a connection without waiting for each
-other, and a caller who is cancelled disturbs nobody: its answer is read and dropped. This costs
-less than half of what redis-py's client does for one awaited call (`benchmarks` has the figures).
+other, and a caller who is cancelled disturbs nobody: its answer is read and dropped. An awaited
+script call costs 13 us of our processor time (8 us with fifty at once), one of redis-py's client
+38 us, which was the reason to speak the protocol here, by hiredis.
 
 A server that owes an answer and says nothing for `silence` seconds is taken for gone.
 """

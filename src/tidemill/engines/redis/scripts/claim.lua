@@ -29,14 +29,18 @@ local function before(one, other)
   return one.live.arrival < other.live.arrival
 end
 
-local function answer(records)
+local function answer(record)
+  local live, stored = record.live, record.stored
+  return {
+    record.id, live.token, live.attempt, live.limit, live.crashes, live.alone and 1 or 0,
+    stored[2], stored[3],
+  }
+end
+
+local function answers_of(records)
   local tasks = {}
   for at, record in ipairs(records) do
-    local live = record.live
-    tasks[at] = {
-      record.id, live.token, live.attempt, live.limit, live.crashes, live.alone and 1 or 0,
-      record.handed[2], record.handed[3],
-    }
+    tasks[at] = answer(record)
   end
   return tasks
 end
@@ -236,18 +240,40 @@ local function share(queues)
   return take, passed, now
 end
 
--- Delivers what was chosen, lane by lane.
-local function deliver_chosen(chosen)
+local leases = {}
+
+local function lease_for(queue, id)
+  leases[#leases + 1] = LEDGER.now + (queue_named(queue).lease or lease)
+  leases[#leases + 1] = id
+end
+
+local function start(record)
+  local live = record.live
+  live.token, live.attempt = live.token + 1, live.attempt + 1
+  live.claim, live.worker, live.started = claim_id, worker, LEDGER.now
+  free_key(record, 'start')
+  STATES.enter(record, 'running', 'claimed')
+  lease_for(live.queue, record.id)
+  return answer(record)
+end
+
+-- Delivers what was chosen, lane by lane, and starts it in claim order.
+local function start_chosen(chosen)
   local by_lane, records = {}, {}
   for _, entry in ipairs(chosen) do
     by_lane[entry.lane] = (by_lane[entry.lane] or 0) + 1
   end
   for lane, number in pairs(by_lane) do
-    for _, record in ipairs(deliver(lane, worker, number)) do
-      records[#records + 1] = record
+    for _, id in ipairs(deliver(lane, worker, number)) do
+      records[#records + 1] = load_whole(id)
     end
   end
-  return records
+  table.sort(records, before)
+  local tasks = {}
+  for at, record in ipairs(records) do
+    tasks[at] = start(record)
+  end
+  return tasks
 end
 
 local function note_turns(passed, now)
@@ -270,20 +296,32 @@ local function only_lane(queues)
   return nil
 end
 
+-- Starts a delivered task; nil when it had to be parked.
+local function start_delivered(queue, id)
+  local stored = redis.call('HMGET', KEY.task .. id, 'live', 'facts', 'payload')
+  local token, attempt, limit, crashes = start_plain(id, stored[1], claim_id, worker, known)
+  if token then
+    lease_for(queue, id)
+    return {id, token, attempt, limit, crashes, 0, stored[2], stored[3]}
+  end
+  local record = load_whole(id, stored)
+  if known[record.live.type] then
+    return start(record)
+  end
+  parked = parked + 1
+  park(record)
+  return nil
+end
+
 -- Takes from one lane until the claimer has enough, and parks what it does not know.
-local function take_from(lane)
-  local taken = {}
-  while #taken < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
-    for _, record in ipairs(deliver(lane, worker, request[5] - #taken)) do
-      if known[record.live.type] then
-        taken[#taken + 1] = record
-      else
-        parked = parked + 1
-        park(record)
-      end
+local function take_from(queue, lane)
+  local tasks = {}
+  while #tasks < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
+    for _, id in ipairs(deliver(lane, worker, request[5] - #tasks)) do
+      tasks[#tasks + 1] = start_delivered(queue, id)
     end
   end
-  return taken
+  return tasks
 end
 
 local function take()
@@ -296,11 +334,10 @@ local function take()
     local queues = open_lanes()
     local name, lane = only_lane(queues)
     if name then
-      local taken = take_from(lane)
-      local turn = {[name] = {beside = #taken, alone = 0}}
-      local _, passed, now = share(turn)
+      local tasks = take_from(name, lane)
+      local _, passed, now = share({[name] = {beside = #tasks, alone = 0}})
       note_turns(passed, now)
-      return taken
+      return tasks
     end
     local turns, passed, now = share(queues)
     local chosen, stable = {}, true
@@ -316,7 +353,7 @@ local function take()
     end
     if stable then
       note_turns(passed, now)
-      return deliver_chosen(chosen)
+      return start_chosen(chosen)
     elseif parked >= PARKED_AT_ONCE then
       return {}
     end
@@ -326,27 +363,16 @@ end
 go_on_when_full()
 local claims = KEY.claims .. worker
 if redis.call('ZSCORE', claims, claim_id) then
-  return {0, answer(held_already()), 0}
+  return {0, answers_of(held_already()), 0}
 end
 load_ready()
-local taken = take()
-if #taken > 0 or parked < PARKED_AT_ONCE then
+local tasks = take()
+local again = #tasks == 0 and parked >= PARKED_AT_ONCE
+if not again then
   redis.call('ZADD', claims, LEDGER.now, claim_id)
   redis.call('ZREMRANGEBYRANK', claims, 0, -1 - CLAIMS_KEPT)
   redis.call('EXPIRE', claims, 86400)
 end
-table.sort(taken, before)
-local leases = {}
-for _, record in ipairs(taken) do
-  local live = record.live
-  live.token, live.attempt = live.token + 1, live.attempt + 1
-  live.claim, live.worker, live.started = claim_id, worker, LEDGER.now
-  free_key(record, 'start')
-  STATES.enter(record, 'running', 'claimed')
-  leases[#leases + 1] = LEDGER.now + (queue_named(live.queue).lease or lease)
-  leases[#leases + 1] = record.id
-end
 in_parts(leases, 'ZADD', KEY.leases)
-local tasks = answer(taken)
 save()
-return {#taken == 0 and parked >= PARKED_AT_ONCE and 1 or 0, tasks, SENT}
+return {again and 1 or 0, tasks, SENT}

@@ -14,18 +14,19 @@ end
 local function show_group(group, done)
   for place_of_id = 7, #group do
     local id = group[place_of_id]
-    local record = not done[id] and load(id)
-    done[id] = true
-    if record then
-      show(record)
+    if not done[id] then
+      done[id] = true
+      if not show_plain(id, group[2], group[3]) and load(id) then
+        show(load(id))
+      end
     end
   end
 end
 
 local function follow()
-  local done, number = {}, 0
+  local done, number, batches = {}, 0, 1
   while number < limit and at < LEDGER.told do
-    local found = redis.call('XRANGE', KEY.feed, '(' .. whole(at), '+', 'COUNT', 10)
+    local found = redis.call('XRANGE', KEY.feed, '(' .. whole(at), '+', 'COUNT', batches)
     for _, raw in ipairs(found) do
       local upto, told = arrived(raw[1]), tonumber(raw[2][4])
       if upto - told > at then
@@ -35,6 +36,7 @@ local function follow()
         show_group(group, done)
       end
       at, number = upto, number + told
+      batches = math.max(1, math.min(50, math.floor((limit - number) / told)))
       if number >= limit then
         return
       end

@@ -25,7 +25,7 @@ local function reclaimed(id)
   end
   remember_attempt(record, 'lost', failure)
   put(record, 'error', failure)
-  live.alone = true
+  change_lane(live, true)
   STATES.admit(record, 'reclaimed')
   return {id, live.type, live.queue, worker, live.state}
 end

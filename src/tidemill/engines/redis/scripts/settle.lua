@@ -29,7 +29,7 @@ function OUTCOMES.Retried(record, outcome)
   end
   remember_attempt(record, 'retried', outcome.error)
   put(record, 'error', outcome.error)
-  live.alone = outcome.crashed
+  change_lane(live, outcome.crashed)
   live.due = LEDGER.now + outcome.delay
   STATES.schedule_or_admit(record, 'retried')
 end
@@ -97,7 +97,12 @@ end
 go_on_when_full()
 local answers = {}
 for at, each in ipairs(cmsgpack.unpack(ARGV[3])) do
-  answers[at] = settled(unpack(each, 1, 6))
+  if each[4] == 'Completed' and not each[6]
+    and complete_plain(each[1], each[2], each[3], each[5] and ARGV[each[5]]) then
+    answers[at] = 'completed'
+  else
+    answers[at] = settled(unpack(each, 1, 6))
+  end
 end
 save()
 return {answers, SENT}

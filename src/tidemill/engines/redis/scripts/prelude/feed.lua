@@ -9,28 +9,33 @@ local TOLD_NOW = 0
 local LAST = {}
 local COUNTS = {}
 
-local function tell(record, cause, progress)
-  local live, last = record.live, LAST
+local function tell_of(id, cause, kind, queue, state, attempt, progress)
+  local last = LAST
   TOLD_NOW = TOLD_NOW + 1
-  if last[1] == cause and last[2] == live.type and last[3] == live.queue
-    and last[4] == live.state and last[5] == live.attempt and not last[6] and not progress then
-    last[#last + 1] = record.id
+  if last[1] == cause and last[2] == kind and last[3] == queue and last[4] == state
+    and last[5] == attempt and not last[6] and not progress then
+    last[#last + 1] = id
   else
-    LAST = {cause, live.type, live.queue, live.state, live.attempt, progress or false, record.id}
+    LAST = {cause, kind, queue, state, attempt, progress or false, id}
     TOLD[#TOLD + 1] = LAST
   end
 end
 
-local function count(live, state, by)
-  local of_queue = COUNTS[live.queue]
+local function tell(record, cause, progress)
+  local live = record.live
+  tell_of(record.id, cause, live.type, live.queue, live.state, live.attempt, progress)
+end
+
+local function count(queue, kind, state, by)
+  local of_queue = COUNTS[queue]
   if not of_queue then
     of_queue = {}
-    COUNTS[live.queue] = of_queue
+    COUNTS[queue] = of_queue
   end
-  local of_type = of_queue[live.type]
+  local of_type = of_queue[kind]
   if not of_type then
     of_type = {}
-    of_queue[live.type] = of_type
+    of_queue[kind] = of_type
   end
   of_type[state] = (of_type[state] or 0) + by
 end

@@ -36,17 +36,22 @@ end
 
 local LANE_NAMES = {}
 
-local function lane_of(live)
-  local of_queue = LANE_NAMES[live.queue]
+local function name_of_lane(queue, priority)
+  local of_queue = LANE_NAMES[queue]
   if not of_queue then
     of_queue = {}
-    LANE_NAMES[live.queue] = of_queue
+    LANE_NAMES[queue] = of_queue
   end
-  local lane = of_queue[live.priority]
+  local lane = of_queue[priority]
   if not lane then
-    lane = live.queue .. '/' .. live.priority
-    of_queue[live.priority] = lane
+    lane = queue .. '/' .. priority
+    of_queue[priority] = lane
   end
+  return lane
+end
+
+local function lane_of(live)
+  local lane = name_of_lane(live.queue, live.priority)
   if live.alone then
     lane = lane .. '/alone'
   end
@@ -93,16 +98,30 @@ local function withdraw(record)
   live.parked = false
 end
 
--- A task that was running leaves its lane for good; many do at once, so this is done at the end.
-local function hand_in(live)
-  local lane = lane_of(live)
+-- A task that was running leaves its lane for good; many do at once, so it is done at the end.
+local function hand_in_entry(lane, arrival)
   local entries = SETTLED[lane]
   if not entries then
     entries = {}
     SETTLED[lane] = entries
   end
-  entries[#entries + 1] = live.arrival .. '-0'
+  entries[#entries + 1] = arrival .. '-0'
+end
+
+local function hand_in(live)
+  if live.arrival > 0 then
+    hand_in_entry(lane_of(live), live.arrival)
+  end
   live.parked = false
+end
+
+-- A running task that will run by itself from now on, or beside others again, leaves its lane
+-- before it forgets which one that was.
+local function change_lane(live, alone)
+  if live.alone ~= alone then
+    hand_in(live)
+    live.alone, live.arrival = alone, 0
+  end
 end
 
 -- Moves a task to the lane of its type, where only those look who know it.
@@ -180,7 +199,7 @@ local function peek(lane, most)
   return entries
 end
 
--- Delivers the next entries of a lane to a worker; answers their records, pending as they are.
+-- Delivers the next entries of a lane to a worker; answers the ids of their tasks.
 local function deliver(lane, worker, most)
   local words = {'XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', most, 'STREAMS', KEY.lane .. lane, '>'}
   local found = redis.pcall(unpack(words))
@@ -188,14 +207,14 @@ local function deliver(lane, worker, most)
     mend(lane)
     found = redis.call(unpack(words))
   end
-  local records = {}
-  for _, raw in ipairs(found and found[1][2] or {}) do
-    records[#records + 1] = load_whole(raw[2][2])
+  local ids = {}
+  for at, raw in ipairs(found and found[1][2] or {}) do
+    ids[at] = raw[2][2]
   end
-  if #records < most then
-    READY[lane] = #records
+  if #ids < most then
+    READY[lane] = #ids
   end
-  return records
+  return ids
 end
 
 -- Calls a command with many words in parts: Lua's stack holds some thousands of them.

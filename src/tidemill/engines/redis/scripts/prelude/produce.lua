@@ -64,8 +64,16 @@ end
 -- Answers the id of the task that stands for it, and whether that is another one.
 local function enqueue(made)
   know_queue(made[2])
-  if load(made[1]) then
-    return made[1], false
+  local id = made[1]
+  if not made[7] and not made[8] and not made[9] and not RECORDS[id] then
+    if redis.call('EXISTS', KEY.task .. id) == 0 then
+      RECORDS[id] = nil
+      enqueue_plain(id, made[2], made[3], made[4], made[5], made[6], made[10])
+    end
+    return id, false
+  end
+  if load(id) then
+    return id, false
   end
   local first = holder_for(made)
   if first then

@@ -11,6 +11,7 @@
 -- enqueued, due, started, finished, prune; then texts that end in a zero byte: queue, type, claim,
 -- worker, buried (its entry in the dead letters). Absent numbers are 0, absent texts empty.
 local ROW = '>BBI2BBI4I4I4I8I8I8I8I8I8I8sssss'
+local ROW_HEAD = '>BBI2'
 
 local STATE_NAMES = {
   'scheduled', 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled',
@@ -28,6 +29,10 @@ local BLOCKED_CODES = {limit = 1, children = 2}
 local FLAGS = {
   'rules', 'labels', 'alone', 'cancel', 'waited', 'parked', 'result', 'error', 'reason', 'progress',
 }
+local FLAG_VALUES = {}
+for place, name in ipairs(FLAGS) do
+  FLAG_VALUES[name] = 2 ^ (place - 1)
+end
 local FLAG_SETS = {}
 
 -- The flags of a mask; each mask is worked out once per script.
@@ -61,10 +66,12 @@ local function live_from(packed)
 end
 
 local function packed(live)
-  local mask = (live.rules and 1 or 0) + (live.labels and 2 or 0) + (live.alone and 4 or 0)
-    + (live.cancel and 8 or 0) + (live.waited and 16 or 0) + (live.parked and 32 or 0)
-    + (live.result and 64 or 0) + (live.error and 128 or 0) + (live.reason and 256 or 0)
-    + (live.progress and 512 or 0)
+  local mask = 0
+  for place, name in ipairs(FLAGS) do
+    if live[name] then
+      mask = mask + 2 ^ (place - 1)
+    end
+  end
   return struct.pack(ROW, STATE_CODES[live.state], BLOCKED_CODES[live.blocked] or 0, mask,
     live.priority, live.crashes, live.attempt, live.limit, live.told, live.token, live.arrival,
     live.enqueued, live.due, live.started, live.finished, live.prune, live.queue, live.type,
@@ -91,16 +98,17 @@ local function load(id)
   return record
 end
 
--- A record with what its claimer needs besides, in one call.
-local function load_whole(id)
-  local key = KEY.task .. id
-  local whole_row = redis.call('HMGET', key, 'live', 'facts', 'payload')
+-- A record with what its claimer needs besides: {live, facts, payload}, as they are stored.
+local function load_whole(id, stored)
+  stored = stored or redis.call('HMGET', KEY.task .. id, 'live', 'facts', 'payload')
   local record = RECORDS[id]
   if not record then
-    record = {id = id, key = key, live = live_from(whole_row[1]), fields = nil, changed = false}
+    record = {
+      id = id, key = KEY.task .. id, live = live_from(stored[1]), fields = nil, changed = false,
+    }
     RECORDS[id] = record
   end
-  record.handed = whole_row
+  record.stored = stored
   return record
 end
 

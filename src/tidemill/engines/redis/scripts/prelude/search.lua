@@ -3,8 +3,17 @@
 -- made from the feed, after the fact; only removal takes a task out at once.
 -- `shown` in the record says where it is: state, a line break, the error's fingerprint or '-'.
 
+local SHOWN_PLAIN = {}
+for _, state in ipairs(STATE_NAMES) do
+  SHOWN_PLAIN[state] = state .. '\n-'
+end
+
+local function place_of(queue, kind, state)
+  return 'place:' .. queue .. '/' .. kind .. '/' .. state
+end
+
 local function place(record, state)
-  return 'place:' .. record.live.queue .. '/' .. record.live.type .. '/' .. state
+  return place_of(record.live.queue, record.live.type, state)
 end
 
 local function places(record, state)

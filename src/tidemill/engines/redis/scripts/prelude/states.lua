@@ -80,9 +80,9 @@ function STATES.enter(record, state, cause)
     live.blocked = nil
   end
   if before then
-    count(live, before, -1)
+    count(live.queue, live.type, before, -1)
   end
-  count(live, state, 1)
+  count(live.queue, live.type, state, 1)
   if state == 'pending' then
     arrive(record)
   elseif state == 'scheduled' then
@@ -182,7 +182,7 @@ function STATES.remove(record)
   free_key(record, 'any')
   leave(record, nil)
   hide(record)
-  count(record.live, record.live.state, -1)
+  count(record.live.queue, record.live.type, record.live.state, -1)
   tell(record, 'removed')
   changed(record)
   record.gone = true
