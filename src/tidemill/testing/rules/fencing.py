@@ -43,6 +43,7 @@ async def _changes_nothing(lab: Lab, stale: Claim) -> None:
     stats = await lab.engine.stats()
     progress, logs = Progress(99.0, "stale"), (LogLine(lab.now(), "error", "stale", 1),)
     for outcome in EVERY_OUTCOME:
+        assert await lab.settle(stale, outcome) is None, outcome
         child = lab.new(queue="stale")
         answer = await lab.settle(stale, outcome, enqueue=(child,), progress=progress, logs=logs)
         assert answer is None, outcome
@@ -158,6 +159,18 @@ async def settling_twice_is_settling_once(lab: Lab) -> None:
         assert await lab.find() == once
         assert await lab.feed() == feed
         await lab.engine.cancel([claim.ref.task_id])
+
+
+async def a_bare_completion_twice_is_one(lab: Lab) -> None:
+    """Section 4, of a task that has nothing special and brings nothing along."""
+    for result in (None, b"result"):
+        claim = await lab.start()
+        assert await lab.settle(claim, Completed(result)) is State.COMPLETED
+        once, feed = await lab.find(), await lab.feed()
+        lab.clock.advance(TICK)
+        assert await lab.settle(claim, Completed(result)) is State.COMPLETED
+        assert await lab.find() == once
+        assert await lab.feed() == feed
 
 
 async def the_same_settlement_twice_in_one_batch_is_one(lab: Lab) -> None:

@@ -1,0 +1,262 @@
+"""The suite rejects scripts with a bug in them, each by the rule that the bug breaks."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha1
+
+import pytest
+
+from tests.engines.makers import Servers
+from tidemill.clock import Clock
+from tidemill.engine import Engine
+from tidemill.engines import open_engine
+from tidemill.engines.redis import shard
+from tidemill.engines.redis.scripts import Script, script
+from tidemill.testing import RULES, check_rule
+
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug: this text in the scripts becomes that one, which this rule must reject."""
+
+    name: str
+    text: str
+    instead: str
+    rule: str
+
+
+CLAIMED_BY = "record.live.token == token and record.live.claim == claim"
+HELD_PLAIN = "held ~= token or held_by ~= claim then"
+
+MUTANTS = (
+    Mutant(
+        "fenced by state only",
+        CLAIMED_BY,
+        "true",
+        "the_claim_before_the_present_one_changes_nothing",
+    ),
+    Mutant(
+        "claim id ignored",
+        CLAIMED_BY,
+        "record.live.token == token",
+        "the_claim_before_a_reclaim_changes_nothing_afterwards",
+    ),
+    Mutant(
+        "token ignored",
+        CLAIMED_BY,
+        "record.live.claim == claim",
+        "the_right_claim_id_with_another_token_is_stale",
+    ),
+    Mutant(
+        "plain tasks unfenced",
+        HELD_PLAIN,
+        "false then",
+        "a_claim_from_before_a_release_changes_nothing",
+    ),
+    Mutant(
+        "claim id of plain tasks ignored",
+        HELD_PLAIN,
+        "held ~= token then",
+        "the_right_token_with_another_claim_id_is_stale",
+    ),
+    Mutant(
+        "plain tasks settle twice",
+        "if state ~= RUNNING or not is_plain(mask) or held",
+        "if not is_plain(mask) or held",
+        "a_bare_completion_twice_is_one",
+    ),
+    Mutant(
+        "token not raised",
+        "token, attempt = token + 1, attempt + 1",
+        "attempt = attempt + 1",
+        "the_token_rises_with_every_claim_whatever_happened_between",
+    ),
+    Mutant(
+        "reclaim leaves the claim",
+        "live.claim = ''\n  if live.cancel",
+        "if live.cancel",
+        "two_reclaims_and_a_late_settlement_have_one_winner",
+    ),
+    Mutant(
+        "extend steals",
+        "~= 'running' or not claimed_by(record, token, claim) then",
+        "~= 'running' then",
+        "a_claim_from_before_a_release_changes_nothing",
+    ),
+    Mutant(
+        "lease not renewed",
+        "in_parts(leases, 'ZADD', KEY.leases)\nsave()\nreturn answers",
+        "save()\nreturn answers",
+        "an_extended_lease_counts_from_the_extension",
+    ),
+    Mutant(
+        "a queue's own lease ignored",
+        "(queue_named(queue).lease or lease)",
+        "lease",
+        "the_queues_own_lease_replaces_the_requests",
+    ),
+    Mutant(
+        "a release burns an attempt",
+        "record.live.attempt = record.live.attempt - 1\n  STATES.admit(record, 'released')",
+        "STATES.admit(record, 'released')",
+        "released_gives_the_attempt_back_and_keeps_its_due_instant",
+    ),
+    Mutant(
+        "a repeated claim takes more",
+        "if redis.call('ZSCORE', claims, claim_id) then",
+        "if false then",
+        "repeating_a_claim_id_answers_the_same_claims_and_takes_no_more",
+    ),
+    Mutant(
+        "a limit's slot leaks",
+        "redis.call('SREM', KEY.slots .. limit_place(record), record.id)",
+        "",
+        "every_outcome_that_leaves_the_slot_admits_the_next",
+    ),
+    Mutant(
+        "a unique key leaks",
+        "free_key(record, 'end')",
+        "",
+        "a_key_until_end_is_free_in_every_final_state",
+    ),
+    Mutant(
+        "parents are not told",
+        "STATES.tell_parents(record)\nend",
+        "end",
+        "the_last_child_lets_its_parent_go_on_whatever_became_of_it",
+    ),
+    Mutant(
+        "promoted twice",
+        "redis.call('ZREM', KEY.due, record.id)",
+        "local _",
+        "a_task_is_promoted_once",
+    ),
+    Mutant(
+        "counts drift",
+        "count(queue, kind, 'completed', 1)",
+        "",
+        "counts_equal_a_recount_while_plain_tasks_come_and_go",
+    ),
+    Mutant(
+        "the feed drops an entry",
+        "TOLD_NOW = TOLD_NOW + 1\n  if last[1]",
+        "if last[1]",
+        "the_feed_tells_every_transition_in_order_with_its_cause",
+    ),
+    Mutant(
+        "unknown types are taken",
+        "or not known[kind] then",
+        "then",
+        "a_request_without_types_claims_nothing",
+    ),
+    Mutant(
+        "parked tasks are lost",
+        "record.live.parked = true\n  append(record)",
+        "record.live.parked = true",
+        "tasks_of_unknown_types_keep_their_place_in_their_lane",
+    ),
+    Mutant(
+        "a pause is ignored",
+        "and not queue_named(queue).paused then",
+        "then",
+        "a_paused_queue_gives_nothing_and_what_runs_goes_on",
+    ),
+    Mutant(
+        "expiry is ignored",
+        "while cancel_expired() do",
+        "while false do",
+        "an_expired_task_is_cancelled_and_not_answered",
+    ),
+    Mutant(
+        "lower priorities first",
+        "return one.priority > other.priority end)\n  end\n  return queues",
+        "return one.priority < other.priority end)\n  end\n  return queues",
+        "nothing_of_a_lower_priority_is_claimed_while_a_higher_one_is_ready",
+    ),
+    Mutant(
+        "a lost task runs beside others",
+        "change_lane(live, true)",
+        "",
+        "alone_tasks_are_claimed_only_by_those_who_ask_for_them",
+    ),
+    Mutant(
+        "a cancel loses to a retry",
+        "if live.cancel and not ENDS[kind] then",
+        "if false then",
+        "a_requested_cancel_wins_over_running_again",
+    ),
+    Mutant(
+        "a manual retry ignores the key",
+        "if first and first.id ~= id then",
+        "if false then",
+        "a_manual_retry_is_refused_while_another_task_holds_the_key",
+    ),
+    Mutant(
+        "fired without a mark",
+        "redis.call('HSET', KEY.marks, schedule, instant)",
+        "",
+        "an_instant_fires_once_even_when_its_task_is_gone",
+    ),
+    Mutant(
+        "turns are forgotten",
+        "queue.passed = pass\n",
+        "\n",
+        "turns_are_remembered_between_claims_and_sessions",
+    ),
+    Mutant(
+        "time steps back",
+        "LEDGER.now = math.max(now, tonumber(seen[1] or 0))",
+        "LEDGER.now = now",
+        "time_never_steps_back",
+    ),
+    Mutant(
+        "a second enqueue overwrites",
+        "if redis.call('EXISTS', KEY.task .. id) == 0 then",
+        "if true then",
+        "enqueueing_an_id_twice_is_one_task",
+    ),
+    Mutant(
+        "crashes are forgotten",
+        "live.crashes = live.crashes + (outcome.crashed and 1 or 0)",
+        "live.crashes = outcome.crashed and 1 or 0",
+        "crashes_stay_counted_when_a_later_attempt_is_lost",
+    ),
+    Mutant(
+        "pruned too early",
+        "KEY.prune, '-inf', whole(LEDGER.now)",
+        "KEY.prune, '-inf', '+inf'",
+        "final_tasks_are_removed_when_their_retention_is_over",
+    ),
+)
+
+
+@pytest.fixture
+def make_valkey(servers: Servers) -> Iterator[Callable[[Clock], Engine]]:
+    """Makes engines on fresh stores of one Valkey."""
+    with servers.addresses("valkey") as address:
+        yield lambda clock: open_engine(address(), clock=clock)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+async def test_scripts_with_a_bug_are_rejected_by_the_rule_it_breaks(
+    mutant: Mutant, make_valkey: Callable[[Clock], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = BY_NAME[mutant.rule]
+    assert await check_rule(rule, make_valkey)
+    changed = itertools.count()
+
+    def with_the_bug(name: str, *, repeatable: bool = True, writes: bool = True) -> Script:
+        good = script(name, repeatable=repeatable, writes=writes)
+        if mutant.text in good.source:
+            next(changed)
+        source = good.source.replace(mutant.text, mutant.instead)
+        sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+        return Script(name, source, sha, repeatable, writes)
+
+    monkeypatch.setattr(shard, "script", with_the_bug)
+    with pytest.raises(AssertionError):
+        await check_rule(rule, make_valkey)
+    assert next(changed), "the text that makes the bug is in no script any more"
