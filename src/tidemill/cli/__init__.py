@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from tidemill.cli.masking import masked
 from tidemill.cli.texts import Say, choose_language, texts_of
 from tidemill.errors import ConfigError, TidemillError
 
@@ -56,5 +57,5 @@ def _report(say: Say, text: str, *, debug: bool) -> None:
     if debug:
         import traceback
 
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), end="", file=sys.stderr)
     print(say("error.line", text=" ".join(text.split())), file=sys.stderr)

@@ -10,6 +10,7 @@ import msgspec
 
 from tidemill.app import Tidemill
 from tidemill.cli.output import dumps
+from tidemill.cli.promises import durability
 from tidemill.cli.records import plain
 from tidemill.cli.session import Form, Session
 from tidemill.cli.texts import Say
@@ -83,7 +84,7 @@ async def _tell_engine(app: Tidemill, session: Session) -> None:
     if session.form is not Form.TABLE:
         _print({"event": "EngineOpened", **plain(info)})
         return
-    level = say(f"durability.{info.durability}")
+    level = durability(info, say)
     _print(say("status.engine", name=info.name, place=info.location, level=level))
     for warning in info.warnings:
         _print(say("status.warning", text=warning))

@@ -13,7 +13,9 @@ import typer
 
 from tidemill.app import Tidemill
 from tidemill.cli.output import Listing, show, show_one
+from tidemill.cli.promises import durability
 from tidemill.cli.records import plain
+from tidemill.cli.reindex import Indexed
 from tidemill.cli.session import Session
 from tidemill.cli.texts import Say
 from tidemill.engine import Engine, EngineInfo
@@ -53,7 +55,7 @@ def doctor(context: typer.Context) -> None:
         "column.level": lambda record: session.say(f"level.{record['level']}"),
         "column.finding": lambda record: record["text"],
     }
-    show(session, Listing("findings", records, columns))
+    show(session, Listing("findings", records, columns, wrapped="column.finding"))
     code = max(each.exit_code for each in findings)
     if code:
         raise typer.Exit(code)
@@ -93,24 +95,40 @@ def _application(session: Session) -> Iterable[Finding]:
 
 def _engine(session: Session) -> Iterable[Finding]:
     try:
-        info = asyncio.run(_opened(session))
+        info, behind = asyncio.run(_opened(session))
     except TidemillError as error:
         yield Finding("engine", session.say.error(error), Level.FAILURE, error.exit_code)
         return
     say = session.say
     yield Finding("engine", f"{info.name} ({info.location})")
-    yield Finding("durability", say(f"durability.{info.durability}"))
+    yield from (Finding(about, text) for about, text in _versions(info, say))
+    yield Finding("durability", durability(info, say))
     yield Finding("order", say(f"order.{info.ordered}"))
-    for name, version in info.versions.items():
-        yield Finding("version", f"{name} {version}")
+    yield Finding("atomic", say(f"atomic.{info.atomic}"))
+    if behind is not None:
+        text = say("index.behind", count=f"{behind:,}") if behind else say("index.current")
+        yield Finding("index", text)
     if info.name == "sqlite":
         yield from _sqlite(info, say)
     yield from (Finding("warning", text, Level.WARNING) for text in info.warnings)
 
 
-async def _opened(session: Session) -> EngineInfo:
+async def _opened(session: Session) -> tuple[EngineInfo, int | None]:
+    """What the engine is, and how far its search index is behind, if it has one."""
     async with session.opened() as (_, engine):
-        return engine.info
+        behind = await engine.unindexed() if isinstance(engine, Indexed) else None
+        return engine.info, behind
+
+
+def _versions(info: EngineInfo, say: Say) -> Iterable[tuple[str, str]]:
+    for name, version in info.versions.items():
+        match name:
+            case "mode":
+                yield "servers", say(f"mode.{version}")
+            case "format":
+                yield "format", say("doctor.format_number", number=version)
+            case _:
+                yield "version", f"{name} {version}"
 
 
 def _sqlite(info: EngineInfo, say: Say) -> Iterable[Finding]:

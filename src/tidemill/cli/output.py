@@ -2,7 +2,7 @@
 
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +19,15 @@ class Listing:
     """Records of one kind.
 
     `name` is their key in JSON, with `extra` beside it; `columns` are the headings of the table
-    (keys of the texts) and what stands under each.
+    (keys of the texts) and what stands under each. On a narrow terminal the cells of the column
+    `wrapped` take several lines; the others are cut.
     """
 
     name: str
     records: Sequence[Record]
     columns: Mapping[str, Callable[[Record], object]]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    wrapped: str | None = None
 
 
 def show(session: Session, listing: Listing) -> None:
@@ -42,6 +44,11 @@ def show(session: Session, listing: Listing) -> None:
                 [
                     [text_of(column(record)) for column in listing.columns.values()]
                     for record in listing.records
+                ],
+                wrapped=[
+                    number
+                    for number, heading in enumerate(listing.columns)
+                    if heading == listing.wrapped
                 ],
             )
 
@@ -69,8 +76,13 @@ def dumps(value: object, *, indent: bool = False) -> str:
     return (msgspec.json.format(text, indent=2) if indent else text).decode()
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, else plain columns that nothing is cut from."""
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped: Collection[int] = ()
+) -> None:
+    """Print a table: drawn on a terminal, else plain columns that nothing is cut from.
+
+    `wrapped` are numbers of columns whose cells a terminal may show on several lines.
+    """
     if sys.stdout.isatty():
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
@@ -81,7 +93,10 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for number, heading in enumerate(headings):
             # The first column names the thing: it is never cut.
             whole = max((_width(row[number]) for row in rows), default=0) if number == 0 else None
-            table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=whole)
+            if number in wrapped:
+                table.add_column(heading, overflow="fold")
+            else:
+                table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=whole)
         for row in rows:
             table.add_row(*map(Text, row))
         Console().print(table)

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from tidemill.cli import bench, doctor, enqueue, failed, queues, serve, status, tasks
+from tidemill.cli import bench, doctor, enqueue, failed, queues, reindex, serve, status, tasks
 from tidemill.cli.session import Commands, Form, keep
 from tidemill.cli.texts import Say
 
@@ -49,6 +49,7 @@ def command_tree(say: Say) -> Any:
         "status": status.status,
         "doctor": doctor.doctor,
         "migrate": doctor.migrate,
+        "reindex": reindex.reindex,
     }
     for name, run in single.items():
         program.command(name, help=name, cls=Command)(run)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
 
+from tidemill.cli.masking import masked
 from tidemill.errors import ConfigError, TidemillError
 
 LANGUAGES: Mapping[str, str] = {"en": "en", "zh-Hans": "zh_hans"}
@@ -38,9 +39,9 @@ class Say:
         return self.texts.sentences[key].format(**values)
 
     def error(self, error: TidemillError) -> str:
-        """An error of the library: its text, after its kind where the language names it."""
-        kind = self.texts.kinds.get(error.slug)
-        return str(error) if kind is None else f"{kind}：{error}"
+        """An error of the library without passwords, after its kind where the language names it."""
+        kind, text = self.texts.kinds.get(error.slug), masked(str(error))
+        return text if kind is None else f"{kind}：{text}"
 
     def usage(self, text: str) -> str:
         """What the option parser complained about."""

@@ -13,6 +13,7 @@ TEXTS = Texts(
         "help.status": "Show the engine and its queues.",
         "help.doctor": "Look for what is wrong with this installation.",
         "help.migrate": "Bring the engine's store to this version's layout.",
+        "help.reindex": "Make the index again that a Redis or Valkey engine is searched by.",
         "help.task": "Look at tasks and act on them.",
         "help.task.ls": "List tasks, newest first.",
         "help.task.show": "Show all that is known of a task.",
@@ -34,8 +35,8 @@ TEXTS = Texts(
         "help.bench.latency": "Measure the time from submit to start for an idle worker.",
         # options that stand anywhere
         "option.app": "The application to work with (else TIDEMILL_APP).",
-        "option.engine": "The engine, such as sqlite:///tidemill.db (else TIDEMILL_URL, else the "
-        "application's).",
+        "option.engine": "The engine, such as sqlite:///tidemill.db or redis://localhost:6379/0 "
+        "(else TIDEMILL_URL, else the application's).",
         "option.output": "How answers are printed.",
         "option.lang": "en or zh-Hans (else by the locale).",
         "option.debug": "Print the traceback of an error too.",
@@ -130,6 +131,9 @@ TEXTS = Texts(
         "failed.found": "found",
         "failed.dropped": "removed",
         "failed.retried": "retried",
+        "reindex.indexing": "indexing",
+        "reindex.indexed": "indexed",
+        "reindex.not_needed": "the engine {name} searches its tasks themselves and needs no index",
         "progress.line": "{doing}: {done} of {total}",
         "status.engine": "engine {name} at {place}, durability {level}",
         "status.warning": "warning: {text}",
@@ -140,8 +144,24 @@ TEXTS = Texts(
         "durability.standard": "standard: accepted tasks survive a crash of the program; the last "
         "moments before a power failure may be lost",
         "durability.fast": "fast: nothing is promised about a power failure",
+        "durability.server.strict": "strict: accepted tasks survive a power failure of the server: "
+        "each is on its disk (appendfsync always), or with replicas too, before it is accepted",
+        "durability.server.standard": "standard: accepted tasks survive a crash of the server; a "
+        "power failure may lose the last second or two (appendfsync everysec, or replicas that "
+        "have each task in memory)",
+        "durability.server.fast": "fast: a restart of the server or a power failure may lose "
+        "accepted tasks; the warnings say which",
         "order.task": "tasks of a queue run by priority, due time and id",
-        "order.lane": "tasks of a queue run by priority only",
+        "order.lane": "tasks of a queue run by priority, then in the order in which they became "
+        "ready",
+        "atomic.batch": "what is enqueued or settled together is recorded in one step",
+        "atomic.queue": "what is enqueued or settled together is recorded in one step for each "
+        "queue; what follows in other queues is done after it, surely and once",
+        "mode.single": "one server",
+        "mode.sentinel": "the primary that the sentinels name",
+        "mode.cluster": "every primary of a cluster",
+        "index.current": "up to date",
+        "index.behind": "{count} changes of tasks are not in it yet",
         # doctor
         "doctor.tidemill": "tidemill",
         "doctor.python": "python",
@@ -150,7 +170,12 @@ TEXTS = Texts(
         "doctor.engine": "engine",
         "doctor.durability": "durability",
         "doctor.order": "order",
+        "doctor.atomic": "steps",
         "doctor.version": "versions",
+        "doctor.servers": "servers",
+        "doctor.format": "key layout",
+        "doctor.format_number": "format {number}",
+        "doctor.index": "search index",
         "doctor.sqlite": "sqlite",
         "doctor.file_system": "file system",
         "doctor.warning": "warning",

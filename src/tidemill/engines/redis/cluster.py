@@ -213,7 +213,9 @@ class ClusterEngine:
 
     async def promote(self, limit: int) -> Promoted:
         moved, next_in = 0, None
-        for shard in await self._all():
+        shards = await self._all()
+        await self._register(tuple(self._registered))
+        for shard in shards:
             promoted = await shard.promote(limit - moved)
             await relay(shard, self._shard)
             await search.catch_up(shard, INDEX_STEPS)
@@ -330,14 +332,22 @@ class ClusterEngine:
         now = asyncio.get_running_loop().time()
         old = now - REGISTER_EVERY
         new = [name for name in dict.fromkeys(queues) if self._registered.get(name, old) <= old]
-        if new:
-            key = self._shard(DIRECTORY).root + NAMES["known"]
-            await self._link.command("SADD", key, *new, key=key)
-            self._registered |= dict.fromkeys(new, now)
+        if not new:
+            return
+        key = self._shard(DIRECTORY).root + NAMES["known"]
+        known = await self._link.command("SMISMEMBER", key, *new, key=key)
+        missing = [name for name, there in zip(new, known, strict=True) if not there]
+        if missing:  # else a server that is out of memory would refuse what is not needed
+            await self._link.command("SADD", key, *missing, key=key)
+        self._registered |= dict.fromkeys(new, now)
 
     async def _queues(self) -> list[str]:
+        """Every queue, also those that this session met before somebody emptied the store."""
+        now = asyncio.get_running_loop().time()
         key = self._shard(DIRECTORY).root + NAMES["known"]
-        return sorted(name.decode() for name in await self._link.command("SMEMBERS", key, key=key))
+        for name in await self._link.command("SMEMBERS", key, key=key):
+            self._registered.setdefault(name.decode(), now)
+        return sorted(self._registered)
 
     async def _all(self, named: Iterable[str] | None = None) -> list[Shard]:
         return [self._shard(name) for name in sorted(named or await self._queues())]

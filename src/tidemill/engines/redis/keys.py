@@ -41,9 +41,9 @@ GROUP = "tidemill"
 
 
 def lua_names() -> str:
-    """The names as a Lua table."""
-    fields = ", ".join(f"{name} = '{text}'" for name, text in NAMES.items())
-    return f"local NAMES = {{{fields}}}\nlocal GROUP = '{GROUP}'"
+    """The names for scripts: `KEY`, whole keys under the root that KEYS[1] is."""
+    fields = ", ".join(f"{name} = ROOT .. '{text}'" for name, text in NAMES.items())
+    return f"local ROOT = KEYS[1]\nlocal KEY = {{{fields}}}\nlocal GROUP = '{GROUP}'"
 
 
 DIRECTORY = "/"

@@ -1,3 +1,4 @@
+-- needs: children save
 -- carry: hear what another queue sent.
 -- ARGV[3] msgpack: {'wait', child, parent}: answers 1 if the child is live, and knows its parent then;
 -- or {'arrived', parent, child}. Parents and children elsewhere are written `queue TAB id`.

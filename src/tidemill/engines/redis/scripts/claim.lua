@@ -1,3 +1,4 @@
+-- needs: plain children save
 -- claim: take ready tasks exclusively.
 -- ARGV[3] msgpack: {claim, worker, queues (names) or false, types (names), limit, alone, lease}.
 -- Answers {again, tasks, sent}: `again` is 1 when nothing was taken because tasks of unknown types had to
@@ -51,7 +52,11 @@ local function held_already()
   for _, lane in ipairs(redis.call('SMEMBERS', KEY.lanes)) do
     local key = KEY.lane .. lane
     local found = redis.pcall('XPENDING', key, GROUP, '-', '+', 100000, worker)
-    for _, pending in ipairs(found.err and {} or found) do
+    if found.err then
+      mend(lane)
+      found = redis.call('XPENDING', key, GROUP, '-', '+', 100000, worker)
+    end
+    for _, pending in ipairs(found) do
       local raw = redis.call('XRANGE', key, pending[1], pending[1])[1]
       local record = raw and load_whole(entry_of(raw).id)
       if record and record.live.state == 'running' and record.live.claim == claim_id then
@@ -363,7 +368,9 @@ end
 go_on_when_full()
 local claims = KEY.claims .. worker
 if redis.call('ZSCORE', claims, claim_id) then
-  return {0, answers_of(held_already()), 0}
+  local held = answers_of(held_already())
+  save()
+  return {0, held, 0}
 end
 load_ready()
 local tasks = take()

@@ -1,3 +1,4 @@
+-- needs: keys
 -- documents: read named values of one kind, stored as `version:body`.
 -- ARGV[3] msgpack: {kind, {key, …} or false for all}. Answers values, or all keys and values.
 

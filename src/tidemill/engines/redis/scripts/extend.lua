@@ -1,3 +1,4 @@
+-- needs: save
 -- extend: renew leases that are still held, and record what their attempts reported.
 -- ARGV[3] msgpack: {lease, {id, token, claim, progress or false, {log, …}} …}.
 -- Answers 0 lost, 1 held, 2 held with a cancel requested, for each.
@@ -14,8 +15,12 @@ local function extended(id, token, claim, progress, logs)
   local queue = redis.call('HGET', KEY.queues, record.live.queue)
   leases[#leases + 1] = LEDGER.now + (queue and cmsgpack.unpack(queue).lease or request[1])
   leases[#leases + 1] = id
-  redis.call('XCLAIM', KEY.lane .. lane_of(live), GROUP, live.worker, 0, live.arrival .. '-0',
-    'IDLE', 0, 'JUSTID')
+  local lane = lane_of(live)
+  local renewed = redis.pcall('XCLAIM', KEY.lane .. lane, GROUP, live.worker, 0,
+    live.arrival .. '-0', 'IDLE', 0, 'JUSTID')
+  if renewed.err then
+    mend(lane)
+  end
   if #logs > 0 then
     in_parts(logs, 'RPUSH', KEY.logs .. id)
   end

@@ -1,3 +1,4 @@
+-- needs: ledger
 -- feed: transitions after a cursor, which is a number of transitions.
 -- ARGV[3] msgpack: {cursor, limit}; cursor -1 stands for the end, -2 for the oldest entry kept.
 -- Answers {first, told, batches}: transitions told before the oldest kept, transitions told in all,

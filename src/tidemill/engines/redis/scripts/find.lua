@@ -1,3 +1,4 @@
+-- needs: search
 -- find: tasks by what they are, newest id first, walking the shortest index that covers the query.
 -- ARGV[3] msgpack: a table with details, most (rows wanted), look (tasks to look at, at most),
 -- before (an id) and, each only where it restricts: states, types, queues, tags (lists), user,

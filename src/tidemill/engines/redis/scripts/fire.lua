@@ -1,3 +1,4 @@
+-- needs: produce save
 -- fire: move schedules' marks and enqueue what they fire.
 -- ARGV[3] msgpack: {schedule, instant, made task} each; ARGV[4…] facts and payload of each task.
 -- Answers 1 for each firing that was accepted, else 0.

@@ -1,3 +1,4 @@
+-- needs: lanes
 -- glance: what a claim would find here.
 -- ARGV[3] msgpack: {claim, worker, types (names)}. Answers {ready beside others, ready alone, weight,
 -- paused, 1 if the claim id was used here}; what is parked for other types is not ready.

@@ -1,3 +1,4 @@
+-- needs: search
 -- index: bring what people search by up to date with the feed. Where the feed was cut before that,
 -- or when asked to, all tasks are indexed again beside it, a part of the keyspace in each call.
 -- ARGV[3] msgpack: {limit, most, again}: transitions to look at (whole batches); how many tasks to
@@ -48,7 +49,7 @@ local function follow()
 end
 
 local function go_on_with_all()
-  local pattern = string.gsub(ROOT, '[%[%]%*%?\\]', '\\%0') .. NAMES.task .. '*'
+  local pattern = string.gsub(ROOT, '[%[%]%*%?\\]', '\\%0') .. string.sub(KEY.task, #ROOT + 1) .. '*'
   local found = redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', limit)
   local shown = 0
   for _, key in ipairs(found[2]) do

@@ -1,3 +1,4 @@
+-- needs: keys
 -- migrate: mark the store with its format.
 -- ARGV[3] msgpack: {format}. Answers the format that the store has then.
 

@@ -1,3 +1,4 @@
+-- needs: keys
 -- outbox: what other queues must be told, oldest first.
 -- ARGV[3] msgpack: {limit, {number of a message that was carried, …}}: those are forgotten first.
 -- Answers {number, kind, …} for each; `enqueue` goes on with queue, id, type, priority, attempts, due,

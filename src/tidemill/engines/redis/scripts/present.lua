@@ -1,3 +1,4 @@
+-- needs: records
 -- present: which of some tasks are here.
 -- ARGV[3] msgpack: {id, …}. Answers 2 for one that is live, 1 for one that is final, else 0, for each.
 

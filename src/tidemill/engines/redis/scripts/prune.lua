@@ -1,3 +1,4 @@
+-- needs: removal save
 -- prune: remove final tasks whose retention is over, the longest over first.
 -- ARGV[3] msgpack: {limit}. Answers how many.
 

@@ -1,3 +1,4 @@
+-- needs: keys
 -- put: write documents in order.
 -- ARGV[3] msgpack: {kind, key, if_version or false, number of its body in ARGV or false} each.
 -- Answers the new version of each (0: removed), -1 where the present version is another.

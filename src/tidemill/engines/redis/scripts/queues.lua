@@ -1,3 +1,4 @@
+-- needs: produce save
 -- queues: create queues or change their settings.
 -- ARGV[3] msgpack: {name, settings} each; settings may hold paused, weight, lease (0: none of its
 -- own); what is not there stays.

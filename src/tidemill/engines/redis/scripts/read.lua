@@ -1,3 +1,4 @@
+-- needs: records
 -- read: records of tasks by id.
 -- ARGV[3] msgpack: {details, {id, …}}. Answers the rows of those that are there.
 

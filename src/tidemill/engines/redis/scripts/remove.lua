@@ -1,3 +1,4 @@
+-- needs: removal save
 -- remove: forget final tasks now.
 -- ARGV[3] msgpack: {id, …}. Answers 1 for each that was removed, else 0.
 

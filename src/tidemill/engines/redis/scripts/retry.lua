@@ -1,3 +1,4 @@
+-- needs: limits save
 -- retry: run failed or cancelled tasks again.
 -- ARGV[3] msgpack: {id, …}. Answers a word for each: see `Retrial`.
 

@@ -1,3 +1,4 @@
+-- needs: plain produce children save
 -- settle: record how attempts ended, where their claims are still held.
 -- ARGV[3] msgpack, for each: {id, token, claim, outcome, what the outcome has, what it brings along}.
 -- Completed has the number of its result in ARGV or false; the others a table with error (JSON),

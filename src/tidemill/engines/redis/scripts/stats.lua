@@ -1,10 +1,11 @@
+-- needs: lanes
 -- stats: counts and queues at this instant.
 -- Answers {now, {field, count …}, {queue, settings …}, {queue, oldest due …}}.
 
 load_ready()
 local oldest = {}
 for lane, number in pairs(READY) do
-  local entry = number > 0 and peek(lane, 1)[1]
+  local entry = number > 0 and last_delivered(lane) and peek(lane, 1)[1]
   if entry then
     local queue, due = string.match(lane, '^[^/]+'), load(entry.id).live.due
     oldest[queue] = math.min(oldest[queue] or due, due)

@@ -1,3 +1,4 @@
+-- needs: limits
 -- Children: a waiting parent has the set of its live children, each child the set of the parents
 -- that wait for it. On a cluster a parent or child in another queue is written `queue TAB id`, and
 -- what it must be told goes to the outbox, from where a relay carries it to that queue: `enqueue`

@@ -1,3 +1,4 @@
+-- needs: ledger
 -- The feed: one stream entry per script call. It holds its transitions in order as one msgpack
 -- array of groups, {cause, type, queue, state, attempt, progress or false, id, id …}: tasks that go
 -- the same way one after another share a group. The entry's id is the number of transitions up to

@@ -1,3 +1,4 @@
+-- needs: records
 -- Lanes: a stream per queue and priority, `queue/priority`; `…/alone` for tasks that run by
 -- themselves; `…/type/<type>` where tasks are parked whose type their claimer did not know.
 -- An entry is id, type, and expires (microseconds) where the task does. Its id is the number of its

@@ -1,3 +1,4 @@
+-- needs: keys
 -- What the store counts: its time, its transitions, its arrivals in lanes, its rotation.
 -- Arguments of every script: ARGV[1] the caller's clock in microseconds, or '' for the server's;
 -- ARGV[2] the channel to publish ready queues on; then the script's own.

@@ -1,3 +1,4 @@
+-- needs: states
 -- Limits: per queue and limit key the set of tasks that are pending or running, and the line of
 -- those that are blocked, in claim order. Sets of tasks, not numbers: nothing can leak.
 

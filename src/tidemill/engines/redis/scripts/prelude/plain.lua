@@ -1,3 +1,4 @@
+-- needs: states
 -- Plain tasks have no rules, nothing beside their row, and nobody waits for them. Most tasks are
 -- plain most of the time, and their three common steps (enqueued and pending; running; completed)
 -- touch nothing but the row, one lane and the batch's lists: they are taken here on the row itself,
@@ -87,33 +88,5 @@ local function complete_plain(id, token, claim, result)
   count(queue, kind, 'running', -1)
   count(queue, kind, 'completed', 1)
   tell_of(id, 'completed', kind, queue, 'completed', attempt)
-  return true
-end
-
--- Shows a task of a known queue and type in the index; false when more than its state counts there.
-local function show_plain(id, kind, queue)
-  local key = KEY.task .. id
-  local found = redis.call('HMGET', key, 'live', 'shown')
-  if not found[1] then
-    return true
-  end
-  local state, _, mask = struct.unpack(ROW_HEAD, found[1])
-  if mask ~= 0 and mask ~= FLAG_VALUES.result then
-    return false
-  end
-  state = STATE_NAMES[state]
-  local shown, before = SHOWN_PLAIN[state], found[2]
-  if before == shown then
-    return true
-  end
-  if not before then
-    ADDED_TASKS = ADDED_TASKS + 1
-  elseif string.sub(before, -2) == '\n-' then
-    redis.call('ZREM', KEY.index .. place_of(queue, kind, string.sub(before, 1, -3)), id)
-  else
-    return false
-  end
-  add(place_of(queue, kind, state), id)
-  redis.call('HSET', key, 'shown', shown)
   return true
 end

@@ -1,3 +1,4 @@
+-- needs: plain limits
 -- Enqueue one task. A made task arrives as {id, queue, type, priority, attempts, number, delay or
 -- false, run_at or false, rules, labels}: the number is the place in ARGV of its facts, which its
 -- payload follows; the last two say whether its facts hold rules and labels.

@@ -1,3 +1,4 @@
+-- needs: ledger
 -- Records: one hash per task. `facts` is what was enqueued (msgpack, made by the caller), `payload`
 -- its opaque bytes, `live` what changes, and what every step needs (packed here). `result`, `error`
 -- (JSON), `reason` and `progress` (JSON) are fields of their own, there only when set.
@@ -16,10 +17,9 @@ local ROW_HEAD = '>BBI2'
 local STATE_NAMES = {
   'scheduled', 'blocked', 'pending', 'running', 'completed', 'failed', 'cancelled',
 }
-local STATE_CODES = {}
-for code, name in ipairs(STATE_NAMES) do
-  STATE_CODES[name] = code
-end
+local STATE_CODES = {
+  scheduled = 1, blocked = 2, pending = 3, running = 4, completed = 5, failed = 6, cancelled = 7,
+}
 local BLOCKED_NAMES = {'limit', 'children'}
 local BLOCKED_CODES = {limit = 1, children = 2}
 
@@ -29,10 +29,10 @@ local BLOCKED_CODES = {limit = 1, children = 2}
 local FLAGS = {
   'rules', 'labels', 'alone', 'cancel', 'waited', 'parked', 'result', 'error', 'reason', 'progress',
 }
-local FLAG_VALUES = {}
-for place, name in ipairs(FLAGS) do
-  FLAG_VALUES[name] = 2 ^ (place - 1)
-end
+local FLAG_VALUES = {
+  rules = 1, labels = 2, alone = 4, cancel = 8, waited = 16, parked = 32, result = 64, error = 128,
+  reason = 256, progress = 512,
+}
 local FLAG_SETS = {}
 
 -- The flags of a mask; each mask is worked out once per script.
@@ -67,9 +67,9 @@ end
 
 local function packed(live)
   local mask = 0
-  for place, name in ipairs(FLAGS) do
+  for _, name in ipairs(FLAGS) do
     if live[name] then
-      mask = mask + 2 ^ (place - 1)
+      mask = mask + FLAG_VALUES[name]
     end
   end
   return struct.pack(ROW, STATE_CODES[live.state], BLOCKED_CODES[live.blocked] or 0, mask,

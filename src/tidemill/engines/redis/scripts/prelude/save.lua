@@ -1,3 +1,4 @@
+-- needs: states
 -- The end of every script that changes something.
 
 local function save()

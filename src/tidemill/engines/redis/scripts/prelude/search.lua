@@ -1,3 +1,4 @@
+-- needs: records lanes
 -- The index that people search by: sorted sets of task ids, newest last. Every task is in the one
 -- of its queue, type and state, and in those of its user, project, parent, tags and error. It is
 -- made from the feed, after the fact; only removal takes a task out at once.
@@ -158,4 +159,32 @@ local function keep_index_below(most, at_once)
       redis.call('ZREM', longest, id)
     end
   end
+end
+
+-- Shows a task of a known queue and type in the index; false when more than its state counts there.
+local function show_plain(id, kind, queue)
+  local key = KEY.task .. id
+  local found = redis.call('HMGET', key, 'live', 'shown')
+  if not found[1] then
+    return true
+  end
+  local state, _, mask = struct.unpack(ROW_HEAD, found[1])
+  if mask ~= 0 and mask ~= FLAG_VALUES.result then
+    return false
+  end
+  state = STATE_NAMES[state]
+  local shown, before = SHOWN_PLAIN[state], found[2]
+  if before == shown then
+    return true
+  end
+  if not before then
+    ADDED_TASKS = ADDED_TASKS + 1
+  elseif string.sub(before, -2) == '\n-' then
+    redis.call('ZREM', KEY.index .. place_of(queue, kind, string.sub(before, 1, -3)), id)
+  else
+    return false
+  end
+  add(place_of(queue, kind, state), id)
+  redis.call('HSET', key, 'shown', shown)
+  return true
 end

@@ -1,3 +1,4 @@
+-- needs: feed lanes unique
 -- States: the only place where a task changes its state, with all that hangs on it. Every step is
 -- told in the feed in the order in which it happens.
 
@@ -175,18 +176,6 @@ function STATES.finish(record, state, cause, result, failure, reason)
   STATES.stop_waiting(record)
   STATES.enter(record, state, cause)
   STATES.tell_parents(record)
-end
-
--- Forgets a final task and all that belongs to it.
-function STATES.remove(record)
-  free_key(record, 'any')
-  leave(record, nil)
-  hide(record)
-  count(record.live.queue, record.live.type, record.live.state, -1)
-  tell(record, 'removed')
-  changed(record)
-  record.gone = true
-  RECORDS[record.id] = false
 end
 
 local function save_states()

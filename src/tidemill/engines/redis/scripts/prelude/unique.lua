@@ -1,3 +1,4 @@
+-- needs: records
 -- Unique keys: a string per queue and key that holds its task's id, and until when for a duration.
 
 local UNIQUE_SLACK = 3600000 -- ms; a forgotten key of a duration frees its memory by itself

@@ -1,0 +1,45 @@
+"""`tidemill reindex`: make again what people search by, where an engine keeps that apart."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import typer
+
+from tidemill.app import Tidemill
+from tidemill.cli.output import show_one
+from tidemill.cli.progress import progress
+from tidemill.cli.session import Session
+from tidemill.engine import Engine
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """An engine that people search by an index, which follows the tasks a little behind."""
+
+    async def reindex(self, told: Callable[[int], None]) -> int:
+        """Index all tasks again; tells how many it has so far, and answers how many there were."""
+        ...
+
+    async def unindexed(self) -> int:
+        """Changes of tasks that the index does not know of yet."""
+        ...
+
+
+def reindex(context: typer.Context) -> None:
+    """Make the engine's search index again; what runs goes on meanwhile."""
+    session = Session.of(context)
+    say = session.say
+
+    async def run(_: Tidemill, engine: Engine) -> tuple[str, int | None]:
+        name = engine.info.name
+        if not isinstance(engine, Indexed):
+            return name, None
+        stats = await engine.stats()
+        total = sum(each.count for each in stats.counts)
+        with progress(say, "reindex.indexing", total) as advance:
+            return name, await engine.reindex(lambda done: advance(min(done, total)))
+
+    name, indexed = session.run(run)
+    shown = say("reindex.not_needed", name=name) if indexed is None else indexed
+    lines = {"doctor.engine": name, "reindex.indexed": shown}
+    show_one(session, {"engine": name, "indexed": indexed}, lines)
