@@ -20,19 +20,30 @@ end
 
 local states, types, queues = set_of(wanted.states), set_of(wanted.types), set_of(wanted.queues)
 
-local function place_keys()
-  local kinds, keys = {}, {}
-  local counts = redis.call('HKEYS', KEY.counts)
-  for _, field in ipairs(counts) do
-    local queue, kind = string.match(field, '^([^/]+)/([^/]+)/')
-    if (not queues or queues[queue]) and (not types or types[kind]) then
-      kinds[queue .. '/' .. kind] = true
+local function wanted_places()
+  if not states then
+    return PLACES
+  end
+  local set, places = {}, {}
+  for state in pairs(states) do
+    local place = PLACE_OF[state]
+    if not set[place] then
+      set[place] = true
+      places[#places + 1] = place
     end
   end
-  for kind in pairs(kinds) do
-    for _, state in ipairs(STATE_NAMES) do
-      if not states or states[state] then
-        keys[#keys + 1] = KEY.index .. 'place:' .. kind .. '/' .. state
+  return places
+end
+
+local function place_keys()
+  local known, keys = {}, {}
+  for _, field in ipairs(redis.call('HKEYS', KEY.counts)) do
+    local queue, kind = string.match(field, '^([^/]+)/([^/]+)/')
+    local name = queue .. '/' .. kind
+    if not known[name] and (not queues or queues[queue]) and (not types or types[kind]) then
+      known[name] = true
+      for _, place in ipairs(wanted_places()) do
+        keys[#keys + 1] = KEY.index .. spot(queue, kind, place)
       end
     end
   end
@@ -132,11 +143,30 @@ local function merged(keys, before, part)
   end
 end
 
+-- What runs is known exactly, and is never much.
+local function running(before)
+  local ids = redis.call('ZRANGE', KEY.leases, 0, -1)
+  table.sort(ids, function(one, other) return one > other end)
+  local at = 0
+  return function()
+    repeat
+      at = at + 1
+    until not ids[at] or not before or ids[at] < before
+    return ids[at]
+  end
+end
+
+local function only_running()
+  return states and states.running and #wanted.states == 1
+end
+
 local keys = shortest()
 local part = math.max(10, math.ceil(2 * wanted.most / math.max(1, #keys)))
 local rows, looked = {}, 0
 local last = false
-for id in merged(keys, wanted.before, math.min(part, 1000)) do
+local ids = only_running() and running(wanted.before)
+  or merged(keys, wanted.before, math.min(part, 1000))
+for id in ids do
   local record = id ~= last and load(id)
   if record and matches(record) then
     rows[#rows + 1] = row_of(id, wanted.details)

@@ -5,6 +5,7 @@
 -- keep, of which the oldest completed ones leave first; whether to index all tasks again.
 -- Answers {transitions left, 1 while all tasks are being indexed again, tasks of those shown now}.
 
+go_on_when_full()
 local limit, most, again = unpack(cmsgpack.unpack(ARGV[3]), 1, 3)
 local state = redis.call('HMGET', KEY.indexed, 'told', 'cursor')
 local at, cursor = tonumber(state[1] or 0), state[2]
@@ -13,8 +14,12 @@ if at > LEDGER.told or again then
 end
 
 local function show_group(group, done)
-  for place_of_id = 7, #group do
-    local id = group[place_of_id]
+  for number = 7, #group do
+    local id = group[number]
+    if group[1] == 'manual_retry' then
+      note(TAKEN, spot(group[3], group[2], 'failed'), id)
+      note(TAKEN, spot(group[3], group[2], 'cancelled'), id)
+    end
     if not done[id] then
       done[id] = true
       if not show_plain(id, group[2], group[3]) and load(id) then
@@ -55,8 +60,10 @@ local function go_on_with_all()
   for _, key in ipairs(found[2]) do
     local record = load(string.sub(key, #KEY.task + 1))
     if record then
-      record.shown = false
-      show(record)
+      if not show_plain(record.id, record.live.type, record.live.queue) then
+        record.shown = false
+        show(record)
+      end
       shown = shown + 1
     end
   end
@@ -67,9 +74,6 @@ end
 follow()
 local shown = cursor and limit > 0 and go_on_with_all() or 0
 save_index()
-if state[2] and not cursor then
-  count_index()
-end
 keep_index_below(most, limit)
 redis.call('HSET', KEY.indexed, 'told', at)
 if cursor then

@@ -218,16 +218,18 @@ local function deliver(lane, worker, most)
   return ids
 end
 
--- Calls a command with many words in parts: Lua's stack holds some thousands of them.
+-- Calls a command with many words in parts: Lua's stack holds some thousands of them. Answers the
+-- sum of what the calls answer, which must be numbers.
 local function in_parts(words, command, ...)
-  local part = 500
+  local part, sum = 500, 0
   for from = 1, #words, part do
     local call = {command, ...}
     for at = from, math.min(from + part - 1, #words) do
       call[#call + 1] = words[at]
     end
-    redis.call(unpack(call))
+    sum = sum + redis.call(unpack(call))
   end
+  return sum
 end
 
 local function save_lanes()

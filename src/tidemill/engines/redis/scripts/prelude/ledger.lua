@@ -20,7 +20,8 @@ do
 end
 
 -- A server that is out of memory refuses a script's first write if it needs memory, and lets the
--- script go on if an earlier write did not. Verbs that lead to freeing memory begin with this.
+-- script go on if an earlier write did not. Verbs that lead to freeing memory begin with this, and
+-- those that an operator needs for it.
 local function go_on_when_full()
   redis.call('DEL', KEY.ledger .. ':none')
 end

@@ -1,36 +1,44 @@
 -- needs: records lanes
--- The index that people search by: sorted sets of task ids, newest last. Every task is in the one
--- of its queue, type and state, and in those of its user, project, parent, tags and error. It is
--- made from the feed, after the fact; only removal takes a task out at once.
--- `shown` in the record says where it is: state, a line break, the error's fingerprint or '-'.
+-- The index that people search by: sorted sets of task ids, newest last. It is made from the feed,
+-- after the fact; only removal takes a task out at once. Every task is in one place of its queue and
+-- type: scheduled, live (blocked, pending or running), completed, failed or cancelled. Tasks with
+-- labels or an error are besides in the sets of their user, project, parent, tags and fingerprint;
+-- `shown` in their record says where: place, a line break, the fingerprint or '-'.
 
-local SHOWN_PLAIN = {}
-for _, state in ipairs(STATE_NAMES) do
-  SHOWN_PLAIN[state] = state .. '\n-'
+local PLACES = {'scheduled', 'live', 'completed', 'failed', 'cancelled'}
+local PLACE_OF = {
+  scheduled = 'scheduled', blocked = 'live', pending = 'live', running = 'live',
+  completed = 'completed', failed = 'failed', cancelled = 'cancelled',
+}
+-- Where else a task may still be that is found in a place now; a manual retry also leaves two more.
+local LEFT_BEHIND = {
+  scheduled = {'live'}, live = {'scheduled'}, completed = {'live', 'scheduled'},
+  failed = {'live', 'scheduled'}, cancelled = {'live', 'scheduled'},
+}
+local ADDED, TAKEN = {}, {}
+
+local function spot(queue, kind, place)
+  return 'place:' .. queue .. '/' .. kind .. '/' .. place
 end
 
-local function place_of(queue, kind, state)
-  return 'place:' .. queue .. '/' .. kind .. '/' .. state
+local function note(sets, name, id)
+  local ids = sets[name]
+  if not ids then
+    ids = {}
+    sets[name] = ids
+  end
+  ids[#ids + 1] = id
 end
 
-local function place(record, state)
-  return place_of(record.live.queue, record.live.type, state)
-end
-
-local function places(record, state)
-  local found = {place(record, state)}
+local function labels_of(record)
   if not record.live.labels then
-    return found
+    return {}
   end
-  local facts = facts_of(record)
-  if facts.user then
-    found[#found + 1] = 'user:' .. facts.user
-  end
-  if facts.project then
-    found[#found + 1] = 'project:' .. facts.project
-  end
-  if facts.parent then
-    found[#found + 1] = 'parent:' .. facts.parent
+  local facts, found = facts_of(record), {}
+  for _, field in ipairs({'user', 'project', 'parent'}) do
+    if facts[field] then
+      found[#found + 1] = field .. ':' .. facts[field]
+    end
   end
   for _, tag in ipairs(facts.tags or {}) do
     found[#found + 1] = 'tag:' .. tag
@@ -45,95 +53,98 @@ local function shown_as(record)
   if not record.shown then
     return nil
   end
-  local state, failure = string.match(record.shown, '^(%l+)\n(.*)$')
-  return state, failure
+  return string.match(record.shown, '^(%l+)\n(.*)$')
 end
 
-local function hide(record)
-  local state, failure = shown_as(record)
-  if not state then
-    return
-  end
-  for _, place in ipairs(places(record, state)) do
-    redis.call('ZREM', KEY.index .. place, record.id)
-  end
-  if failure ~= '-' then
-    redis.call('ZREM', KEY.index .. 'error', record.id)
-    redis.call('ZREM', KEY.index .. 'error:' .. failure, record.id)
-  end
-  record.shown = false
-  redis.call('HINCRBY', KEY.indexed, 'tasks', -1)
+local function fingerprint_of(record)
+  local raw = field_of(record, 'error')
+  return raw and (cjson.decode(raw).fingerprint or '') or '-'
 end
 
--- Shows a task where it belongs now. What many tasks share is added at once, by `save_index`.
-local ADDED = {}
-local ADDED_TASKS = 0
-
-local function add(place_name, id)
-  local ids = ADDED[place_name]
-  if not ids then
-    ids = {}
-    ADDED[place_name] = ids
+-- Shows a task of a known queue and type that has neither labels nor an error; false when it has.
+local function show_plain(id, kind, queue)
+  local row = redis.call('HGET', KEY.task .. id, 'live')
+  if not row then
+    return true
   end
-  ids[#ids + 1] = 0
-  ids[#ids + 1] = id
+  local state, _, mask = struct.unpack(ROW_HEAD, row)
+  if flags_of(mask).labels or flags_of(mask).error then
+    return false
+  end
+  local place = PLACE_OF[STATE_NAMES[state]]
+  note(ADDED, spot(queue, kind, place), id)
+  for _, other in ipairs(LEFT_BEHIND[place]) do
+    note(TAKEN, spot(queue, kind, other), id)
+  end
+  return true
 end
 
 local function show(record)
-  local failure = '-'
-  local raw = field_of(record, 'error')
-  if raw then
-    failure = cjson.decode(raw).fingerprint or ''
-  end
-  local state, before = shown_as(record)
-  local shown = record.live.state .. '\n' .. failure
-  if record.shown == shown then
-    return
-  end
-  if state then
-    redis.call('ZREM', KEY.index .. place(record, state), record.id)
-    add(place(record, record.live.state), record.id)
-  else
-    ADDED_TASKS = ADDED_TASKS + 1
-    for _, each in ipairs(places(record, record.live.state)) do
-      add(each, record.id)
+  local live, id = record.live, record.id
+  local place, failure = PLACE_OF[live.state], fingerprint_of(record)
+  local shown = place .. '\n' .. failure
+  local before, failed_before = shown_as(record)
+  note(ADDED, spot(live.queue, live.type, place), id)
+  for _, other in ipairs(PLACES) do
+    if other ~= place then
+      note(TAKEN, spot(live.queue, live.type, other), id)
     end
   end
-  if before ~= failure then
-    if before and before ~= '-' then
-      redis.call('ZREM', KEY.index .. 'error', record.id)
-      redis.call('ZREM', KEY.index .. 'error:' .. before, record.id)
+  if not before then
+    for _, label in ipairs(labels_of(record)) do
+      note(ADDED, label, id)
+    end
+  end
+  if failed_before and failed_before ~= '-' and failed_before ~= failure then
+    note(TAKEN, 'error', id)
+    note(TAKEN, 'error:' .. failed_before, id)
+  end
+  if failure ~= '-' then
+    note(ADDED, 'error', id)
+    note(ADDED, 'error:' .. failure, id)
+  end
+  if record.shown ~= shown then
+    redis.call('HSET', record.key, 'shown', shown)
+    record.shown = shown
+  end
+end
+
+local function hide(record)
+  local live, id = record.live, record.id
+  for _, place in ipairs(PLACES) do
+    note(TAKEN, spot(live.queue, live.type, place), id)
+  end
+  local before, failure = shown_as(record)
+  if before then
+    for _, label in ipairs(labels_of(record)) do
+      note(TAKEN, label, id)
     end
     if failure ~= '-' then
-      add('error', record.id)
-      add('error:' .. failure, record.id)
+      note(TAKEN, 'error', id)
+      note(TAKEN, 'error:' .. failure, id)
     end
   end
-  redis.call('HSET', record.key, 'shown', shown)
-  record.shown = shown
 end
 
+-- Writes all that was shown and hidden, many tasks at a time, and counts the tasks.
 local function save_index()
-  for place_name, ids in pairs(ADDED) do
-    in_parts(ids, 'ZADD', KEY.index .. place_name)
+  local change = 0
+  for name, ids in pairs(TAKEN) do
+    local gone = in_parts(ids, 'ZREM', KEY.index .. name)
+    change = change - (string.sub(name, 1, 6) == 'place:' and gone or 0)
   end
-  if ADDED_TASKS > 0 then
-    redis.call('HINCRBY', KEY.indexed, 'tasks', ADDED_TASKS)
-  end
-end
-
--- Counts the tasks in the index anew.
-local function count_index()
-  local kinds, sum = {}, 0
-  for _, field in ipairs(redis.call('HKEYS', KEY.counts)) do
-    kinds[string.match(field, '^[^/]+/[^/]+/')] = true
-  end
-  for kind in pairs(kinds) do
-    for _, state in ipairs(STATE_NAMES) do
-      sum = sum + redis.call('ZCARD', KEY.index .. 'place:' .. kind .. state)
+  for name, ids in pairs(ADDED) do
+    local pairs_of = {}
+    for at, id in ipairs(ids) do
+      pairs_of[2 * at - 1], pairs_of[2 * at] = 0, id
     end
+    local come = in_parts(pairs_of, 'ZADD', KEY.index .. name)
+    change = change + (string.sub(name, 1, 6) == 'place:' and come or 0)
   end
-  redis.call('HSET', KEY.indexed, 'tasks', sum)
+  if change ~= 0 then
+    redis.call('HINCRBY', KEY.indexed, 'tasks', change)
+  end
+  ADDED, TAKEN = {}, {}
 end
 
 -- Takes the oldest completed tasks out of the index while it holds more than so many.
@@ -159,32 +170,5 @@ local function keep_index_below(most, at_once)
       redis.call('ZREM', longest, id)
     end
   end
-end
-
--- Shows a task of a known queue and type in the index; false when more than its state counts there.
-local function show_plain(id, kind, queue)
-  local key = KEY.task .. id
-  local found = redis.call('HMGET', key, 'live', 'shown')
-  if not found[1] then
-    return true
-  end
-  local state, _, mask = struct.unpack(ROW_HEAD, found[1])
-  if mask ~= 0 and mask ~= FLAG_VALUES.result then
-    return false
-  end
-  state = STATE_NAMES[state]
-  local shown, before = SHOWN_PLAIN[state], found[2]
-  if before == shown then
-    return true
-  end
-  if not before then
-    ADDED_TASKS = ADDED_TASKS + 1
-  elseif string.sub(before, -2) == '\n-' then
-    redis.call('ZREM', KEY.index .. place_of(queue, kind, string.sub(before, 1, -3)), id)
-  else
-    return false
-  end
-  add(place_of(queue, kind, state), id)
-  redis.call('HSET', key, 'shown', shown)
-  return true
+  save_index()
 end
