@@ -60,7 +60,7 @@ FORGET_WORKERS_AFTER: Final = timedelta(hours=1)
 FEED_END: Final = -1
 FEED_BEGIN: Final = -2
 
-HEAD: Final = 6
+HEAD: Final = 7
 """What a group of transitions in the feed begins with; ids follow (`feed.lua`)."""
 
 _NONE: Final = timedelta(0)
@@ -350,7 +350,7 @@ class Shard:
             rules == 1,
             labels == 1,
         )
-        await self.call(script("enqueue"), [made], [packed, payload])
+        await self.call(script("carry"), ("enqueue", made), [packed, payload])
 
     # observe
 
@@ -498,7 +498,7 @@ def _queue(name: str, raw: bytes, since: Mapping[str, int]) -> QueueStatus:
 
 def _transitions(at: int, raw: bytes) -> Iterator[Transition]:
     for group in _told(raw):
-        cause, task_type, queue, state, attempt, progress = group[:HEAD]
+        cause, task_type, queue, state, attempt, progress, _ = group[:HEAD]
         for task_id in group[HEAD:]:
             yield Transition(
                 at=from_micros(at),

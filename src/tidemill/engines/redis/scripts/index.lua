@@ -13,24 +13,47 @@ if at > LEDGER.told or again then
   at, cursor = LEDGER.told, '0'
 end
 
-local function show_group(group, done)
-  for number = 7, #group do
+-- Causes after which a task is where it was.
+local STAYS = {claimed = true, progress = true, cancel_requested = true, admitted = true}
+
+-- What is to be shown of each task: its last bare group, or true for its record as it is now.
+local LATEST = {}
+
+local function look_at(group)
+  local cause, bare = group[1], group[7]
+  if STAYS[cause] then
+    return
+  end
+  for number = 8, #group do
     local id = group[number]
-    if group[1] == 'manual_retry' then
+    if cause == 'manual_retry' then
       note(TAKEN, spot(group[3], group[2], 'failed'), id)
       note(TAKEN, spot(group[3], group[2], 'cancelled'), id)
     end
-    if not done[id] then
-      done[id] = true
-      if not show_plain(id, group[2], group[3]) and load(id) then
-        show(load(id))
+    if cause == 'removed' then
+      -- It was hidden when it went, but what was told before that may have been shown since.
+      LATEST[id] = nil
+      for _, place in ipairs(PLACES) do
+        note(TAKEN, spot(group[3], group[2], place), id)
       end
+    else
+      LATEST[id] = bare and group or true
+    end
+  end
+end
+
+local function show_latest()
+  for id, group in pairs(LATEST) do
+    if group ~= true then
+      show_bare(id, group[2], group[3], PLACE_OF[group[4]])
+    elseif load(id) then
+      show(load(id))
     end
   end
 end
 
 local function follow()
-  local done, number, batches = {}, 0, 1
+  local number, batches = 0, 1
   while number < limit and at < LEDGER.told do
     local found = redis.call('XRANGE', KEY.feed, '(' .. whole(at), '+', 'COUNT', batches)
     for _, raw in ipairs(found) do
@@ -39,7 +62,7 @@ local function follow()
         cursor = cursor or '0'
       end
       for _, group in ipairs(cmsgpack.unpack(raw[2][6])) do
-        show_group(group, done)
+        look_at(group)
       end
       at, number = upto, number + told
       batches = math.max(1, math.min(50, math.floor((limit - number) / told)))
@@ -60,9 +83,12 @@ local function go_on_with_all()
   for _, key in ipairs(found[2]) do
     local record = load(string.sub(key, #KEY.task + 1))
     if record then
-      if not show_plain(record.id, record.live.type, record.live.queue) then
+      local live = record.live
+      if live.labels or live.error then
         record.shown = false
         show(record)
+      else
+        show_bare(record.id, live.type, live.queue, PLACE_OF[live.state])
       end
       shown = shown + 1
     end
@@ -72,6 +98,7 @@ local function go_on_with_all()
 end
 
 follow()
+show_latest()
 local shown = cursor and limit > 0 and go_on_with_all() or 0
 save_index()
 keep_index_below(most, limit)

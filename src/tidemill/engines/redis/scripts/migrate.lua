@@ -2,6 +2,9 @@
 -- migrate: mark the store with its format.
 -- ARGV[3] msgpack: {format}. Answers the format that the store has then.
 
-local format = cmsgpack.unpack(ARGV[3])[1]
-redis.call('HSETNX', KEY.meta, 'format', format)
-return tonumber(redis.call('HGET', KEY.meta, 'format'))
+local found = redis.call('HGET', KEY.meta, 'format')
+if not found then
+  found = cmsgpack.unpack(ARGV[3])[1]
+  redis.call('HSET', KEY.meta, 'format', found)
+end
+return tonumber(found)

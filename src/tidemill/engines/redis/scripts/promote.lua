@@ -3,6 +3,7 @@
 -- ARGV[3] msgpack: {limit}. Answers {moved, next_in, sent}: microseconds to the next due or expiring
 -- instant, -1 when there is none; sent is also 1 when an earlier call left something in the outbox.
 
+go_on_when_full()
 local limit = cmsgpack.unpack(ARGV[3])[1]
 local now = whole(LEDGER.now)
 local over = limit > 0

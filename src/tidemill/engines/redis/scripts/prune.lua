@@ -9,5 +9,6 @@ local over = limit > 0 and redis.call('ZRANGEBYSCORE', KEY.prune, '-inf', whole(
 for _, id in ipairs(over) do
   STATES.remove(load(id))
 end
+save_index()
 save()
 return #over

@@ -3,6 +3,7 @@
 -- ARGV[3] msgpack: {name, settings} each; settings may hold paused, weight, lease (0: none of its
 -- own); what is not there stays.
 
+go_on_when_full()
 for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
   local name, settings = change[1], change[2]
   know_queue(name)

@@ -13,5 +13,6 @@ for at, id in ipairs(cmsgpack.unpack(ARGV[3])) do
     answers[at] = 0
   end
 end
+save_index()
 save()
 return answers

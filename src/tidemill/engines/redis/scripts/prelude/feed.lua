@@ -1,7 +1,8 @@
 -- needs: ledger
 -- The feed: one stream entry per script call. It holds its transitions in order as one msgpack
--- array of groups, {cause, type, queue, state, attempt, progress or false, id, id …}: tasks that go
--- the same way one after another share a group. The entry's id is the number of transitions up to
+-- array of groups, {cause, type, queue, state, attempt, progress or false, bare, id, id …}: tasks that
+-- go the same way one after another share a group. `bare` tasks have neither labels nor an error, so
+-- that the index need not look at their records. The entry's id is the number of transitions up to
 -- and with it, so that a cursor is a number.
 
 local FEED_LENGTH = 100000
@@ -10,21 +11,22 @@ local TOLD_NOW = 0
 local LAST = {}
 local COUNTS = {}
 
-local function tell_of(id, cause, kind, queue, state, attempt, progress)
+local function tell_of(id, cause, kind, queue, state, attempt, progress, bare)
   local last = LAST
   TOLD_NOW = TOLD_NOW + 1
   if last[1] == cause and last[2] == kind and last[3] == queue and last[4] == state
-    and last[5] == attempt and not last[6] and not progress then
+    and last[5] == attempt and not last[6] and not progress and last[7] == bare then
     last[#last + 1] = id
   else
-    LAST = {cause, kind, queue, state, attempt, progress or false, id}
+    LAST = {cause, kind, queue, state, attempt, progress or false, bare, id}
     TOLD[#TOLD + 1] = LAST
   end
 end
 
 local function tell(record, cause, progress)
   local live = record.live
-  tell_of(record.id, cause, live.type, live.queue, live.state, live.attempt, progress)
+  tell_of(record.id, cause, live.type, live.queue, live.state, live.attempt, progress,
+    not (live.labels or live.error))
 end
 
 local function count(queue, kind, state, by)

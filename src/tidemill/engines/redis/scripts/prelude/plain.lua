@@ -31,7 +31,7 @@ local function enqueue_plain(id, queue, kind, priority, attempts, number, labels
       LEDGER.now, LEDGER.now, 0, 0, 0, queue, kind, '', '', ''),
     'facts', ARGV[number], 'payload', ARGV[number + 1])
   count(queue, kind, 'pending', 1)
-  tell_of(id, 'enqueued', kind, queue, 'pending', 0)
+  tell_of(id, 'enqueued', kind, queue, 'pending', 0, nil, not labels)
 end
 
 -- Starts a pending task from its stored row; answers its token, attempt and attempt limit, or nil
@@ -53,7 +53,7 @@ local function start_plain(id, row, claim, worker, known)
       enqueued, due, LEDGER.now, 0, 0, queue, kind, claim, worker, ''))
   count(queue, kind, 'pending', -1)
   count(queue, kind, 'running', 1)
-  tell_of(id, 'claimed', kind, queue, 'running', attempt)
+  tell_of(id, 'claimed', kind, queue, 'running', attempt, nil, mask == 0)
   return token, attempt, limit, crashes
 end
 
@@ -87,6 +87,6 @@ local function complete_plain(id, token, claim, result)
   PRUNED[#PRUNED + 1] = id
   count(queue, kind, 'running', -1)
   count(queue, kind, 'completed', 1)
-  tell_of(id, 'completed', kind, queue, 'completed', attempt)
+  tell_of(id, 'completed', kind, queue, 'completed', attempt, nil, mask == 0)
   return true
 end

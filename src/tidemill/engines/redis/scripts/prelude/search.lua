@@ -61,22 +61,12 @@ local function fingerprint_of(record)
   return raw and (cjson.decode(raw).fingerprint or '') or '-'
 end
 
--- Shows a task of a known queue and type that has neither labels nor an error; false when it has.
-local function show_plain(id, kind, queue)
-  local row = redis.call('HGET', KEY.task .. id, 'live')
-  if not row then
-    return true
-  end
-  local state, _, mask = struct.unpack(ROW_HEAD, row)
-  if flags_of(mask).labels or flags_of(mask).error then
-    return false
-  end
-  local place = PLACE_OF[STATE_NAMES[state]]
+-- Shows a task that has neither labels nor an error.
+local function show_bare(id, kind, queue, place)
   note(ADDED, spot(queue, kind, place), id)
   for _, other in ipairs(LEFT_BEHIND[place]) do
     note(TAKEN, spot(queue, kind, other), id)
   end
-  return true
 end
 
 local function show(record)
