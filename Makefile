@@ -11,10 +11,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench chaos model lock clean
+.PHONY: help install demo up test check format bench chaos chaos-servers model lock clean
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Create .venv with everything that development needs
 
@@ -43,8 +43,11 @@ format: $(INSTALLED) ## Format the code and apply the safe fixes
 bench: $(INSTALLED) ## Measure, and print the ratio to a bare loop
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-chaos: $(INSTALLED) ## Kill and freeze workers at random while tasks run
+chaos: $(INSTALLED) ## Kill and freeze workers and servers at random while tasks run
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-servers: $(INSTALLED) ## Kill workers and their server at random under 20,000 tasks
+	$(BIN)/python -m tests.chaos servers $(ARGS)
 
 model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
 	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)

@@ -28,8 +28,8 @@ class IdMaker:
 
     Monotonicity follows RFC 9562 section 6.2, method 2: within one millisecond (or after the
     clock stepped back) the random part is raised by a random step. Randomness comes from the
-    operating system at each call, so a forked child cannot repeat its parent's ids. The last 16 bits
-    are the mark of the task's queue (`queue_mark`), which RFC 9562 leaves to the maker.
+    operating system at each call, so a forked child cannot repeat its parent's ids. The last 16
+    bits are the mark of the task's queue (`queue_mark`), which RFC 9562 leaves to the maker.
     """
 
     def __init__(self) -> None:

@@ -96,7 +96,7 @@ async def test_an_opening_that_failed_is_tried_again_at_the_next_call(
 async def test_a_url_that_names_no_engine_is_said_at_each_call() -> None:
     sending = Tidemill("amqp://host").task(work)
     for _ in range(2):
-        with pytest.raises(ConfigError, match="'amqp://host' names no engine"):
+        with pytest.raises(ConfigError, match="'amqp://' names no engine"):
             await sending.enqueue()
 
 

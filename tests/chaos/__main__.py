@@ -7,27 +7,12 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from tests.chaos.contention import Contention, contention
-from tests.chaos.disk import Disk, disk
-from tests.chaos.kills import Kills, kills
-from tests.chaos.poison import Poison, poison
-from tests.chaos.report import Report
-from tests.chaos.zombie import Zombie, zombie
-
-Campaign = Callable[..., Coroutine[Any, Any, Report]]
-CAMPAIGNS: dict[str, tuple[Campaign, type[msgspec.Struct]]] = {
-    "kills": (kills, Kills),
-    "zombie": (zombie, Zombie),
-    "poison": (poison, Poison),
-    "contention": (contention, Contention),
-    "disk": (disk, Disk),
-}
+from tests.chaos.campaigns import CAMPAIGNS, Campaign
+from tests.chaos.stores import STORES, StoreName
 
 
 def main() -> int:
@@ -35,6 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("campaign", nargs="?", default="all", choices=["all", *CAMPAIGNS])
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--store", choices=STORES, help="default: the first that a campaign can")
     parser.add_argument("--quiet", action="store_true", help="no progress, the reports only")
     parser.add_argument(
         "--set",
@@ -47,10 +33,10 @@ def main() -> int:
     # Workers read this variable too; a campaign must never meet somebody's real store.
     os.environ.pop("TIDEMILL_URL", None)
     sizes = {name: msgspec.json.decode(text) for name, _, text in map(_split, said.set)}
-    names = list(CAMPAIGNS) if said.campaign == "all" else [said.campaign]
     broken = False
-    for name in names:
-        broken |= _run(name, said.seed, sizes, quiet=said.quiet)
+    for campaign in _chosen(parser, said.campaign, said.store):
+        store: StoreName = said.store or campaign.stores[0]
+        broken |= _run(campaign, said.seed, sizes, store, quiet=said.quiet)
     return 1 if broken else 0
 
 
@@ -58,10 +44,21 @@ def _split(text: str) -> tuple[str, str, str]:
     return text.partition("=")
 
 
-def _run(name: str, seed: int, sizes: dict[str, float], *, quiet: bool) -> bool:
-    campaign, kind = CAMPAIGNS[name]
-    folder = Path(tempfile.mkdtemp(prefix=f"tidemill-{name}-"))
-    report = asyncio.run(campaign(folder, seed, msgspec.convert(sizes, kind), quiet=quiet))
+def _chosen(parser: argparse.ArgumentParser, name: str, store: StoreName | None) -> list[Campaign]:
+    if name == "all":
+        return [each for each in CAMPAIGNS.values() if store is None or store in each.stores]
+    campaign = CAMPAIGNS[name]
+    if store is not None and store not in campaign.stores:
+        parser.error(f"{name} runs on {', '.join(campaign.stores)} only")
+    return [campaign]
+
+
+def _run(
+    campaign: Campaign, seed: int, sizes: dict[str, float], store: StoreName, *, quiet: bool
+) -> bool:
+    folder = Path(tempfile.mkdtemp(prefix=f"tidemill-{campaign.run.__name__}-"))
+    wanted = msgspec.convert(sizes, campaign.size)
+    report = asyncio.run(campaign.run(folder, seed, wanted, store=store, quiet=quiet))
     print(report.text, flush=True)
     if report.broken:
         print(f"  kept: {folder}")

@@ -9,7 +9,16 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.ledger import Ledger
-from tidemill import Context, Defaults, LeaseLost, Settings, Tidemill, WorkerSettings, WorkerStarted
+from tidemill import (
+    Context,
+    Defaults,
+    LeaseLost,
+    Settings,
+    TaskCompleted,
+    Tidemill,
+    WorkerSettings,
+    WorkerStarted,
+)
 
 NAP = "chaos.nap"
 POISON = "chaos.poison"
@@ -20,11 +29,13 @@ PLAN = "TIDEMILL_CHAOS_PLAN"
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of one campaign must agree on. Durations are seconds.
 
-    `max_attempts` is far above what bad luck needs, so that a task can only fail for a reason.
+    `conductor` is the process id of the campaign. `max_attempts` is far above what bad luck needs,
+    so that a task can only fail for a reason.
     """
 
     url: str
     ledger: str
+    conductor: int
     concurrency: int = 24
     children: int = 2
     lease: float = 2.5
@@ -72,6 +83,10 @@ def build(plan: Plan) -> Tidemill:
     @app.on(WorkerStarted)
     def ready(event: WorkerStarted) -> None:
         ledger.write("ready", note=event.worker)
+
+    @app.on(TaskCompleted)
+    def settled(event: TaskCompleted) -> None:
+        ledger.write("settled", event.task_id, event.attempt)
 
     @app.on(LeaseLost)
     def lost(event: LeaseLost) -> None:

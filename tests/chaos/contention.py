@@ -1,4 +1,4 @@
-"""Many processes enqueue, claim and settle on one file at once."""
+"""Many processes enqueue, claim and settle on one store at once."""
 
 import asyncio
 import random
@@ -13,8 +13,10 @@ import msgspec
 
 from tests.chaos.app import NAP, Plan, build
 from tests.chaos.ledger import Entry, Ledger
-from tests.chaos.report import Report
-from tests.chaos.stage import stage
+from tests.chaos.report import Report, repeat
+from tests.chaos.stage import Stage, stage
+from tests.chaos.stores import StoreName, opened
+from tests.chaos.tether import tether
 from tests.chaos.workers import ROOT
 from tidemill import Engine, State, Tidemill
 from tidemill.engine import ClaimRequest
@@ -32,44 +34,55 @@ class Contention(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 120.0
 
 
-async def contention(folder: Path, seed: int, wanted: Contention, *, quiet: bool = False) -> Report:
+async def contention(
+    folder: Path,
+    seed: int,
+    wanted: Contention,
+    *,
+    store: StoreName = "sqlite",
+    quiet: bool = False,
+) -> Report:
     """Run the campaign and judge it."""
-    async with stage(folder, "contention", quiet=quiet) as on:
-        (folder / "plan.json").write_bytes(msgspec.json.encode(on.plan))
-        began = time.monotonic()
-        crowd = [
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.chaos.contention"),
-                *(str(folder), str(seed * 1_000 + number), str(wanted.seconds)),
-                cwd=ROOT,
-            )
-            for number in range(wanted.processes)
-        ]
-        broken = []
-        try:
-            async with asyncio.timeout(wanted.seconds + wanted.patience):
-                while any(process.returncode is None for process in crowd):
-                    gone = int(min(time.monotonic() - began, wanted.seconds))
-                    on.ticker.tell(gone, int(wanted.seconds), "seconds")
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            broken.append(f"processes still busy {wanted.patience:g} s after the end")
-        for process in crowd:
-            if process.returncode is None:
-                process.kill()
-            if await process.wait():
-                broken.append(f"process {process.pid} ended with {process.returncode}")
-        took = time.monotonic() - began
-        entries, counts = on.read(), await on.counts()
-        broken += _judge(entries, counts)
-        ends = sum(entry.phase == "end" for entry in entries)
-        figures = [
-            ("processes", f"{wanted.processes} for {wanted.seconds:g} s, and the rest drained"),
-            ("enqueued, claimed, settled once", str(ends)),
-            ("through", f"{ends / took:,.0f} tasks/s"),
-            ("longest round of enqueue, claim, settle", _longest(entries)),
-        ]
-    command = f"python -m tests.chaos contention --seed {seed}"
+    with opened(store, folder) as url:
+        async with stage(folder, "contention", url, quiet=quiet) as on:
+            return await _run(on, seed, wanted, repeat("contention", seed, store, wanted))
+
+
+async def _run(on: Stage, seed: int, wanted: Contention, command: str) -> Report:
+    (on.folder / "plan.json").write_bytes(msgspec.json.encode(on.plan))
+    began = time.monotonic()
+    crowd = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.chaos.contention"),
+            *(str(on.folder), str(seed * 1_000 + number), str(wanted.seconds)),
+            cwd=ROOT,
+        )
+        for number in range(wanted.processes)
+    ]
+    broken = []
+    try:
+        async with asyncio.timeout(wanted.seconds + wanted.patience):
+            while any(process.returncode is None for process in crowd):
+                gone = int(min(time.monotonic() - began, wanted.seconds))
+                on.ticker.tell(gone, int(wanted.seconds), "seconds")
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        broken.append(f"processes still busy {wanted.patience:g} s after the end")
+    for process in crowd:
+        if process.returncode is None:
+            process.kill()
+        if await process.wait():
+            broken.append(f"process {process.pid} ended with {process.returncode}")
+    took = time.monotonic() - began
+    entries, counts = on.read(), await on.counts()
+    broken += _judge(entries, counts)
+    ends = sum(entry.phase == "end" for entry in entries)
+    figures = [
+        ("processes", f"{wanted.processes} for {wanted.seconds:g} s, and the rest drained"),
+        ("enqueued, claimed, settled once", str(ends)),
+        ("through", f"{ends / took:,.0f} tasks/s"),
+        ("longest round of enqueue, claim, settle", _longest(entries)),
+    ]
     return Report("contention", command, figures, broken)
 
 
@@ -108,6 +121,7 @@ def _longest(entries: Sequence[Entry]) -> str:
 async def contend(folder: Path, seed: int, seconds: float) -> None:
     """What one process of the crowd does: all verbs at random, then help to drain."""
     plan = msgspec.json.decode((folder / "plan.json").read_bytes(), type=Plan)
+    tether(plan.conductor)
     app, ledger = build(plan), Ledger(Path(plan.ledger))
     rng, ids, until = random.Random(seed), IdMaker(), time.monotonic() + seconds
     accepted, longest = 0, 0.0

@@ -14,8 +14,9 @@ import msgspec
 from tests.chaos.app import NAP, Plan, build
 from tests.chaos.facts import until
 from tests.chaos.history import ends
-from tests.chaos.report import Report
+from tests.chaos.report import Report, repeat
 from tests.chaos.stage import Stage, stage
+from tests.chaos.stores import StoreName, opened
 from tidemill import EngineFull, TidemillError
 
 BATCH = 50
@@ -30,9 +31,11 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 60.0
 
 
-async def disk(folder: Path, seed: int, wanted: Disk, *, quiet: bool = False) -> Report:
+async def disk(
+    folder: Path, seed: int, wanted: Disk, *, store: StoreName = "sqlite", quiet: bool = False
+) -> Report:
     """Run the campaign and judge it; needs root for a small file system of its own."""
-    command = f"python -m tests.chaos disk --seed {seed}"
+    command = repeat("disk", seed, store, wanted)
     broken = await _nowhere(folder)
     try:
         with _small(folder / "small", wanted.size) as small:
@@ -47,32 +50,37 @@ async def disk(folder: Path, seed: int, wanted: Disk, *, quiet: bool = False) ->
 async def _full(
     small: Path, command: str, wanted: Disk, broken: list[str], *, quiet: bool
 ) -> Report:
-    async with stage(small, "disk", quiet=quiet) as on:
-        pid = on.crew.start()
-        await until(lambda: on.crew.is_ready(pid), 20)
-        await on.naps([0.01] * wanted.tasks)
-        await on.drained(wanted.patience, wanted.tasks, "before")
-        ballast = small / "ballast"
-        _fill(ballast)
-        refused = await _enqueue_until_refused(on, wanted, broken)
-        ballast.unlink()
-        later = await on.naps([0.01] * wanted.tasks)
-        if not await on.drained(wanted.patience, len(on.accepted), "after"):
-            broken.append(f"not drained after space returned: {dict(await on.counts())}")
-        if on.crew.fallen():
-            broken.append("the worker fell when the disk was full")
-        broken += [f"worker {pid} did not stop when asked to" for pid in await on.crew.close()]
-        counts = await on.counts()
-        history = await on.history()
-        broken += ends(history)
-        if counts.total() != len(on.accepted):
-            broken.append(f"{counts.total()} tasks exist, {len(on.accepted)} were accepted")
-        figures = [
-            ("file system", f"{wanted.size} MiB"),
-            ("accepted before it was full", str(len(on.accepted) - len(later))),
-            ("error", refused),
-            ("accepted after space returned, and completed", str(len(later))),
-        ]
+    with opened("sqlite", small) as url:
+        async with stage(small, "disk", url, quiet=quiet) as on:
+            return await _fill_up(on, small, command, wanted, broken)
+
+
+async def _fill_up(on: Stage, small: Path, command: str, wanted: Disk, broken: list[str]) -> Report:
+    pid = on.crew.start()
+    await until(lambda: on.crew.is_ready(pid), 20)
+    await on.naps([0.01] * wanted.tasks)
+    await on.drained(wanted.patience, wanted.tasks, "before")
+    ballast = small / "ballast"
+    _fill(ballast)
+    refused = await _enqueue_until_refused(on, wanted, broken)
+    ballast.unlink()
+    later = await on.naps([0.01] * wanted.tasks)
+    if not await on.drained(wanted.patience, len(on.accepted), "after"):
+        broken.append(f"not drained after space returned: {dict(await on.counts())}")
+    if on.crew.fallen():
+        broken.append("the worker fell when the disk was full")
+    broken += [f"worker {pid} did not stop when asked to" for pid in await on.crew.close()]
+    counts = await on.counts()
+    history = await on.history()
+    broken += ends(history)
+    if counts.total() != len(on.accepted):
+        broken.append(f"{counts.total()} tasks exist, {len(on.accepted)} were accepted")
+    figures = [
+        ("file system", f"{wanted.size} MiB"),
+        ("accepted before it was full", str(len(on.accepted) - len(later))),
+        ("error", refused),
+        ("accepted after space returned, and completed", str(len(later))),
+    ]
     return Report("disk", command, figures, broken)
 
 
@@ -149,7 +157,7 @@ async def _read_only(sealed: Path) -> list[str]:
 
 
 async def _refused(url: str, folder: Path, what: str, broken: list[str]) -> None:
-    app = build(Plan(url=url, ledger=str(folder / "ledger")))
+    app = build(Plan(url=url, ledger=str(folder / "ledger"), conductor=os.getpid()))
     try:
         async with asyncio.timeout(30):
             await app.function(NAP).enqueue(seconds=0.0)

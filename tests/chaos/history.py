@@ -18,6 +18,14 @@ OF_A_CLAIM = {"completed", "failed", "retried", "snoozed", "waiting", "released"
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A time without a store that answers, in monotonic nanoseconds."""
+
+    began: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All that is known of one campaign; instants are monotonic nanoseconds.
 
@@ -32,17 +40,24 @@ class History:
     killed: Mapping[int, int]
     max_attempts: int
     epoch: int = 0
+    outages: Sequence[Outage] = ()
 
     def instant(self, at: datetime) -> int:
         """An instant of the feed on the ledger's clock."""
         return round(at.timestamp() * 1e9) - self.epoch
 
+    def seconds(self, start: int, end: int) -> float:
+        """How long the store was there between two instants."""
+        away = (min(end, each.ended) - max(start, each.began) for each in self.outages)
+        return (end - start - sum(gone for gone in away if gone > 0)) / 1e9
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One attempt lost with its worker. Seconds from the kill; `begun` None: never again.
+    """One attempt lost with its worker. Seconds from the kill, those without a store not counted.
 
-    `disturbed`: another worker was killed before the task began again.
+    `begun` None: never again. `disturbed`: another worker was killed, or the store was away,
+    before the task began again.
     """
 
     task_id: str
@@ -119,6 +134,23 @@ def overlaps(history: History) -> list[str]:
     return wrong
 
 
+def undone(history: History) -> list[str]:
+    """Results that a worker was told are recorded, and that were recorded or begun again."""
+    wrong = []
+    settled: dict[str, int] = {}
+    for entry in history.ledger:
+        if entry.task_id not in settled:
+            if entry.phase == "settled":
+                settled[entry.task_id] = entry.attempt
+        elif entry.phase in {"settled", "begin"}:
+            what = "settled again" if entry.phase == "settled" else "began again"
+            wrong.append(
+                f"{entry.task_id}: {what} as attempt {entry.attempt}, although attempt "
+                f"{settled[entry.task_id]} was settled"
+            )
+    return wrong
+
+
 def killed_at(history: History, entry: Entry) -> int | None:
     """When the worker that ran this was killed, if it was."""
     return history.killed.get(entry.pid) or history.killed.get(entry.parent)
@@ -163,12 +195,39 @@ def recoveries(history: History) -> list[Recovery]:
         found.append(
             Recovery(
                 *key,
-                (history.instant(entry.at) - kill) / 1e9,
-                None if again is None else (again.at - kill) / 1e9,
-                again is not None and any(kill < at < again.at for at in history.killed.values()),
+                history.seconds(kill, history.instant(entry.at)),
+                None if again is None else history.seconds(kill, again.at),
+                again is not None and _disturbed(history, kill, again.at),
             )
         )
     return found
+
+
+def _disturbed(history: History, start: int, end: int) -> bool:
+    return any(start < at < end for at in history.killed.values()) or any(
+        each.began < end and each.ended > start for each in history.outages
+    )
+
+
+def late(came_back: Iterable[Recovery], limit: float) -> list[str]:
+    """Tasks that were reclaimed more than `limit` seconds after the kill."""
+    return [
+        f"{each.task_id}: reclaimed {each.reclaimed:.2f} s after the kill, more than {limit:g} s"
+        for each in came_back
+        if each.reclaimed > limit
+    ]
+
+
+def late_begins(came_back: Iterable[Recovery], limit: float) -> list[str]:
+    """Tasks that began again more than `limit` seconds after the kill, although undisturbed.
+
+    An engine that orders by lane puts a reclaimed task behind all that waits: there is no limit.
+    """
+    return [
+        f"{each.task_id}: began again {each.begun:.2f} s after the only kill, more than {limit:g} s"
+        for each in came_back
+        if each.begun is not None and not each.disturbed and each.begun > limit
+    ]
 
 
 def _first_after(history: History, instant: int) -> int | None:

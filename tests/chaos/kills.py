@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.facts import until
-from tests.chaos.history import ends, lives, overlaps, recoveries, robbed
-from tests.chaos.report import Report, spread
+from tests.chaos.history import ends, late, late_begins, lives, overlaps, recoveries, robbed, undone
+from tests.chaos.report import Report, repeat, spread
 from tests.chaos.stage import Stage, stage
+from tests.chaos.stores import StoreName, opened
 from tests.chaos.workers import WorkerFell
 from tidemill import State
 
@@ -33,7 +34,9 @@ class Kills(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 420.0
 
 
-async def kills(folder: Path, seed: int, wanted: Kills, *, quiet: bool = False) -> Report:
+async def kills(
+    folder: Path, seed: int, wanted: Kills, *, store: StoreName = "sqlite", quiet: bool = False
+) -> Report:
     """Run the campaign and judge it."""
     rng = random.Random(seed)
     sizes = {
@@ -42,47 +45,53 @@ async def kills(folder: Path, seed: int, wanted: Kills, *, quiet: bool = False) 
         "lease": wanted.lease,
         "heartbeat": wanted.lease / 5,
     }
-    async with stage(folder, "kills", quiet=quiet, **sizes) as on:
-        await on.naps([rng.uniform(0.02, 0.2) for _ in range(wanted.tasks)])
-        for _ in range(wanted.workers):
-            on.crew.start()
-        moments = sorted(rng.sample(range(wanted.tasks * 9 // 10), wanted.kills))
-        fell: list[str] = []
-        try:
-            async with asyncio.timeout(wanted.patience):
-                for number, moment in enumerate(moments, 1):
-                    await _strike(on, rng, moment, f"{number} of {wanted.kills} kills")
-                drained = await on.drained(wanted.patience, wanted.tasks, "drain")
-        except (TimeoutError, WorkerFell) as error:
-            drained, fell = False, [str(error)] if str(error) else []
-        counts = await on.counts()
-        orphans = await on.crew.orphans()
-        stubborn = await on.crew.close()
-        return await _judge(on, seed, wanted, counts, drained, fell, orphans, stubborn)
+    with opened(store, folder) as url:
+        async with stage(folder, "kills", url, quiet=quiet, **sizes) as on:
+            return await _run(on, rng, wanted, repeat("kills", seed, store, wanted))
 
 
-async def _strike(on: Stage, rng: random.Random, moment: int, text: str) -> None:
+async def _run(on: Stage, rng: random.Random, wanted: Kills, command: str) -> Report:
+    await on.naps([rng.uniform(0.02, 0.2) for _ in range(wanted.tasks)])
+    for _ in range(wanted.workers):
+        on.crew.start()
+    moments = sorted(rng.sample(range(wanted.tasks * 9 // 10), wanted.kills))
+    fell: list[str] = []
+    try:
+        async with asyncio.timeout(wanted.patience):
+            for number, moment in enumerate(moments, 1):
+                await strike(on, rng, moment, f"{number} of {wanted.kills} kills")
+            drained = await on.drained(wanted.patience, wanted.tasks, "drain")
+            on.crew.check()
+    except (TimeoutError, WorkerFell) as error:
+        drained, fell = False, [str(error)] if str(error) else []
+    counts = await on.counts()
+    orphans = await on.crew.orphans()
+    stubborn = await on.crew.close()
+    return await _judge(on, command, wanted, counts, drained, fell, orphans, stubborn)
+
+
+async def strike(on: Stage, rng: random.Random, moment: int, text: str) -> None:
     """Kill a worker a random while after so many tasks are completed, and start another."""
     victim = rng.choice(on.crew.pids)
     early, pause = rng.random() < DURING_START, rng.uniform(0, 0.3)
 
     def reached() -> bool:
-        done = sum(entry.cause == "completed" for entry in on.feed)
-        on.ticker.tell(done, len(on.accepted), text)
-        return done >= moment
+        on.ticker.tell(on.causes["completed"], len(on.accepted), text)
+        return on.causes["completed"] >= moment
 
     while not await until(reached, 1.0):
         on.crew.check()
     if not early:
         await until(lambda: on.crew.is_ready(victim), 20)
     await asyncio.sleep(pause)
+    on.crew.check()
     on.crew.kill(victim)
     on.crew.start()
 
 
 async def _judge(
     on: Stage,
-    seed: int,
+    command: str,
     wanted: Kills,
     counts: Counter[State],
     drained: bool,
@@ -98,22 +107,15 @@ async def _judge(
     causes = Counter(entry.cause for entry in history.feed)
     limit = wanted.lease + RECOVERY
     broken = fell + ends(history) + lives(history) + overlaps(history) + robbed(history)
+    broken += undone(history)
     if not drained:
         broken.append(f"not drained after {wanted.patience:g} s: {dict(counts)}")
     if counts[State.COMPLETED] != wanted.tasks:
         broken.append(f"the engine counts {dict(counts)}, not {wanted.tasks} completed")
     if causes["reclaimed"] < wanted.reclaimed:
         broken.append(f"only {causes['reclaimed']} reclaimed: too few to have tested anything")
-    broken += [
-        f"{each.task_id}: reclaimed {each.reclaimed:.2f} s after the kill, more than {limit:g} s"
-        for each in came_back
-        if each.reclaimed > limit
-    ]
-    broken += [
-        f"{each.task_id}: began again {each.begun:.2f} s after the only kill, more than {limit:g} s"
-        for each in came_back
-        if each.begun is not None and not each.disturbed and each.begun > limit
-    ]
+    broken += late(came_back, limit)
+    broken += late_begins(came_back, limit)
     if on.cut:
         broken.append("the feed was cut before it was read: the history has holes")
     broken += [f"process {pid} outlives the worker that started it" for pid in orphans]
@@ -133,5 +135,4 @@ async def _judge(
         ("kill to next begin", spread(begun)),
         (f"the same, no other kill between, of {len(calm)}", spread(calm)),
     ]
-    command = f"python -m tests.chaos kills --seed {seed}"
     return Report("kills", command, figures, broken)

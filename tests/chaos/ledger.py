@@ -11,11 +11,15 @@ from typing import Literal
 
 import msgspec
 
-Phase = Literal["ready", "begin", "end", "lost", "error"]
+Phase = Literal["ready", "begin", "end", "settled", "lost", "error"]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One observation. `at` is in nanoseconds; `parent` is the process that started `pid`."""
+    """One observation. `at` is in nanoseconds; `parent` is the process that started `pid`.
+
+    A task function wrote `begin` and `end`; its worker wrote `settled` when the engine had told it
+    that the result is recorded.
+    """
 
     phase: Phase
     at: int

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.app import POISON
-from tests.chaos.history import ends, lives, overlaps
-from tests.chaos.report import Report
+from tests.chaos.history import ends, lives, overlaps, undone
+from tests.chaos.report import Report, repeat
 from tests.chaos.stage import Stage, stage
+from tests.chaos.stores import StoreName, opened
 from tests.chaos.workers import Kill
 from tidemill import State, Task
 
@@ -24,46 +25,51 @@ class Poison(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 120.0
 
 
-async def poison(folder: Path, seed: int, wanted: Poison, *, quiet: bool = False) -> Report:
+async def poison(
+    folder: Path, seed: int, wanted: Poison, *, store: StoreName = "sqlite", quiet: bool = False
+) -> Report:
     """Run the campaign and judge it."""
-    rng = random.Random(seed)
-    naps = [rng.uniform(0.02, 0.2) for _ in range(wanted.neighbours)]
-    at = rng.randrange(wanted.concurrency, wanted.neighbours - wanted.concurrency)
     sizes = {
         "concurrency": wanted.concurrency,
         "lease": wanted.lease,
         "heartbeat": wanted.lease / 5,
     }
-    async with stage(folder, "poison", quiet=quiet, **sizes) as on:
-        await on.naps(naps[:at])
-        culprit = (await on.app.function(POISON).enqueue()).id
-        await on.naps(naps[at:])
-        on.crew.start()
-        fallen, drained = await _supervise(on, wanted)
-        stubborn = await on.crew.close()
-        bad = (await on.tasks([culprit]))[culprit]
-        history = await on.history()
-        contradictions = lives(history) + overlaps(history)
-        broken = ends(history) + [text for text in contradictions if culprit not in text]
-        broken += _of_the_culprit(bad)
-        broken += [f"worker {pid} did not stop when asked to" for pid in stubborn]
-        if not drained:
-            broken.append(f"not drained after {wanted.patience:g} s")
-        if fallen != 1:
-            broken.append(
-                f"{fallen} workers fell: the first attempt may take one with it, no other"
-            )
-        if broken:
-            on.keep(history)
-        beside = sum(task.attempt > 1 for task in history.tasks.values())
-        figures = [
-            ("neighbours", f"{wanted.neighbours}, {wanted.concurrency} at a time"),
-            ("workers killed by the task", str(fallen)),
-            ("neighbours that ran again", str(beside)),
-            ("the task", f"{bad.state}, {bad.error.type if bad.error else 'no error'}"),
-            ("its attempts and crashes", f"{bad.attempt} and {bad.crashes}"),
-        ]
-    return Report("poison", f"python -m tests.chaos poison --seed {seed}", figures, broken)
+    with opened(store, folder) as url:
+        async with stage(folder, "poison", url, quiet=quiet, **sizes) as on:
+            command = repeat("poison", seed, store, wanted)
+            return await _run(on, random.Random(seed), wanted, command)
+
+
+async def _run(on: Stage, rng: random.Random, wanted: Poison, command: str) -> Report:
+    naps = [rng.uniform(0.02, 0.2) for _ in range(wanted.neighbours)]
+    at = rng.randrange(wanted.concurrency, wanted.neighbours - wanted.concurrency)
+    await on.naps(naps[:at])
+    culprit = (await on.app.function(POISON).enqueue()).id
+    await on.naps(naps[at:])
+    on.crew.start()
+    fallen, drained = await _supervise(on, wanted)
+    stubborn = await on.crew.close()
+    bad = (await on.tasks([culprit]))[culprit]
+    history = await on.history()
+    contradictions = lives(history) + overlaps(history) + undone(history)
+    broken = ends(history) + [text for text in contradictions if culprit not in text]
+    broken += _of_the_culprit(bad)
+    broken += [f"worker {pid} did not stop when asked to" for pid in stubborn]
+    if not drained:
+        broken.append(f"not drained after {wanted.patience:g} s")
+    if fallen != 1:
+        broken.append(f"{fallen} workers fell: the first attempt may take one with it, no other")
+    if broken:
+        on.keep(history)
+    beside = sum(task.attempt > 1 for task in history.tasks.values())
+    figures = [
+        ("neighbours", f"{wanted.neighbours}, {wanted.concurrency} at a time"),
+        ("workers killed by the task", str(fallen)),
+        ("neighbours that ran again", str(beside)),
+        ("the task", f"{bad.state}, {bad.error.type if bad.error else 'no error'}"),
+        ("its attempts and crashes", f"{bad.attempt} and {bad.crashes}"),
+    ]
+    return Report("poison", command, figures, broken)
 
 
 async def _supervise(on: Stage, wanted: Poison) -> tuple[int, bool]:

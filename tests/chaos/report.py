@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.chaos.stores import StoreName
 
 SHOWN = 10
 PLAIN_LINE_EVERY = 5.0
@@ -34,6 +37,16 @@ class Report:
         if len(self.broken) > SHOWN:
             lines.append(f"  … and {len(self.broken) - SHOWN} more")
         return "\n".join([*lines, f"  repeat: {self.command}"])
+
+
+def repeat(name: str, seed: int, store: StoreName, wanted: msgspec.Struct) -> str:
+    """The command that runs a campaign again, as it was."""
+    words = [f"python -m tests.chaos {name} --store {store} --seed {seed}"]
+    for each in msgspec.structs.fields(wanted):
+        value = getattr(wanted, each.name)
+        if value != each.default:
+            words.append(f"--set {each.name}={msgspec.json.encode(value).decode()}")
+    return " ".join(words)
 
 
 def spread(seconds: Sequence[float]) -> str:

@@ -6,5 +6,8 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.app import PLAN, Plan, build
+from tests.chaos.tether import tether
 
-app = build(msgspec.json.decode(Path(os.environ[PLAN]).read_bytes(), type=Plan))
+plan = msgspec.json.decode(Path(os.environ[PLAN]).read_bytes(), type=Plan)
+tether(plan.conductor)
+app = build(plan)

@@ -1,19 +1,22 @@
 """What every campaign needs: a store, its application, workers, and somebody who reads the feed."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from tests.chaos import ledger
 from tests.chaos.app import NAP, Plan, build
-from tests.chaos.history import History
+from tests.chaos.facts import insisted
+from tests.chaos.history import History, Outage
 from tests.chaos.report import Ticker
 from tests.chaos.workers import Crew
 from tidemill import Engine, State, Task, TaskQuery, Tidemill, Transition
@@ -34,8 +37,11 @@ class Stage:
     ticker: Ticker
     epoch: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
     accepted: list[str] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
     feed: list[Transition] = field(default_factory=list)
+    causes: Counter[str] = field(default_factory=Counter)
     cut: bool = False
+    _cursor: str = ""
     _done: asyncio.Event = field(default_factory=asyncio.Event)
     _following: asyncio.Task[None] | None = None
 
@@ -49,17 +55,28 @@ class Stage:
         if self._following is not None:
             await self._following
 
+    async def leave(self) -> None:
+        """Read the feed no further."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
     async def _follow(self) -> None:
-        session, cursor, more = self.engine.session(), "", True
+        session, more = self.engine.session(), True
         try:
             while more or not self._done.is_set():
-                wait = timedelta(seconds=0 if self._done.is_set() else 0.2)
-                page = await session.feed(cursor, 1_000, wait)
-                cursor, more = page.cursor, bool(page.entries)
-                self.feed += page.entries
-                self.cut = self.cut or page.cut
+                more = await insisted(partial(self._turn_page, session))
         finally:
             await session.close()
+
+    async def _turn_page(self, session: Engine) -> bool:
+        wait = timedelta(seconds=0 if self._done.is_set() else 0.2)
+        page = await session.feed(self._cursor, 1_000, wait)
+        self._cursor = page.cursor
+        self.feed += page.entries
+        self.causes.update(entry.cause for entry in page.entries)
+        self.cut = self.cut or page.cut
+        return bool(page.entries)
 
     async def naps(self, seconds: Sequence[float]) -> list[str]:
         """Enqueue one task per duration; answers their ids, which are accepted from then on."""
@@ -74,7 +91,7 @@ class Stage:
     async def counts(self) -> Counter[State]:
         """How many tasks are in which state, as the engine counts them."""
         counts: Counter[State] = Counter()
-        for count in (await self.engine.stats()).counts:
+        for count in (await insisted(self.engine.stats)).counts:
             counts[count.state] += count.count
         return counts
 
@@ -115,6 +132,7 @@ class Stage:
             ledger=self.read(),
             tasks=await self.tasks(self.accepted),
             killed={pid: kill.at for kill in self.crew.kills for pid in kill.pids},
+            outages=self.outages,
             max_attempts=self.plan.max_attempts,
             epoch=self.epoch,
         )
@@ -130,12 +148,11 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, name: str, *, quiet: bool = False, **plan: float
+    folder: Path, name: str, url: str, *, quiet: bool = False, **plan: float
 ) -> AsyncIterator[Stage]:
-    """A stage in an empty folder; in the end its workers are gone and its engine is closed."""
-    made = msgspec.convert(
-        {"url": f"sqlite:///{folder}/tasks.db", "ledger": str(folder / "ledger"), **plan}, Plan
-    )
+    """A stage on an empty store; in the end its workers are gone and its engine is closed."""
+    fixed = {"url": url, "ledger": str(folder / "ledger"), "conductor": os.getpid()}
+    made = msgspec.convert({**fixed, **plan}, Plan)
     app = build(made)
     engine = await app.engine()
     crew, ticker = Crew(folder, made), Ticker(name, quiet)
@@ -146,5 +163,5 @@ async def stage(
     finally:
         ticker.close()
         await crew.close()
-        await on.caught_up()
+        await on.leave()
         await app.close()

@@ -1,41 +1,55 @@
 """Short forms of the campaigns; `make chaos` runs the long ones."""
 
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.chaos.contention import Contention, contention
-from tests.chaos.disk import Disk, disk
-from tests.chaos.kills import Kills, kills
-from tests.chaos.poison import Poison, poison
-from tests.chaos.report import Report
-from tests.chaos.zombie import Zombie, zombie
+from tests.chaos.campaigns import CAMPAIGNS
+from tests.chaos.contention import Contention
+from tests.chaos.disk import Disk
+from tests.chaos.failovers import Failovers
+from tests.chaos.kills import Kills
+from tests.chaos.poison import Poison
+from tests.chaos.servers import Servers
+from tests.chaos.stores import StoreName
+from tests.chaos.zombie import Zombie
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
-Campaign = Callable[..., Coroutine[Any, Any, Report]]
 SEED = 20261122
+SHORT = {
+    "servers": Servers(
+        tasks=3_000, kills=12, outages=4, workers=2, lease=6, reclaimed=100, patience=110
+    ),
+    "failovers": Failovers(),
+    "kills": Kills(tasks=300, kills=6, reclaimed=20, lease=1.5, patience=90),
+    "contention": Contention(seconds=4),
+    "poison": Poison(neighbours=60),
+    "zombie": Zombie(tasks=8),
+    "disk": Disk(tasks=50),
+}
 
 
 @pytest.mark.parametrize(
-    ("campaign", "size"),
+    ("name", "store"),
     [
-        (kills, Kills(tasks=300, kills=6, reclaimed=20, lease=1.5, patience=90)),
-        (zombie, Zombie(tasks=8)),
-        (poison, Poison(neighbours=60)),
-        (contention, Contention(seconds=4)),
-        (disk, Disk(tasks=50)),
+        (name, store)
+        for name in SHORT
+        for store in ("sqlite", "valkey")
+        if store in CAMPAIGNS[name].stores
     ],
-    ids=lambda value: value.__name__ if callable(value) else "",
 )
 async def test_no_invariant_breaks_under(
-    campaign: Campaign, size: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, store: StoreName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TIDEMILL_URL", raising=False)
-    report = await campaign(tmp_path, SEED, size, quiet=True)
+    report = await CAMPAIGNS[name].run(tmp_path, SEED, SHORT[name], store=store, quiet=True)
     if report.skipped:
         pytest.skip(report.skipped)
     assert not report.broken, report.text
+
+
+def test_every_campaign_has_a_short_form() -> None:
+    assert SHORT.keys() == CAMPAIGNS.keys()
+    assert all(isinstance(SHORT[name], CAMPAIGNS[name].size) for name in SHORT)

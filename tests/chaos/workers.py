@@ -73,8 +73,7 @@ class Crew:
     def kill(self, pid: int) -> Kill:
         """End one worker as the kernel does when memory runs out, and remember when."""
         process = self._running.pop(pid)
-        fallen = process.poll() is not None
-        children = () if fallen else tuple(psutil.Process(pid).children(recursive=True))
+        children = tuple(psutil.Process(pid).children(recursive=True))
         at = time.monotonic_ns()
         process.kill()
         process.wait()

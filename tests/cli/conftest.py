@@ -1,18 +1,20 @@
 """An application in a folder of its own, and the command line as a user runs it there."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
+from tests.servers.cluster import cluster
+from tests.servers.server import Server, server
 from tidemill.cli import main
 from tidemill.engine import ClaimRequest, Engine
 from tidemill.engines import open_engine
@@ -23,6 +25,7 @@ from tidemill.testing.builders import new_task
 
 T = TypeVar("T")
 APP = "shop:app"
+PASSWORD = "open-sesame"
 SHOP = """
 from tidemill import Context, Tidemill
 
@@ -48,10 +51,15 @@ async def talk(ctx: Context) -> None:
 
 @app.task(name="index", unique="index:{page}")
 async def index(page: str) -> None: ...
+
+
+@app.task(name="family", queue="families")
+async def family(ctx: Context, members: int) -> int:
+    return sum(await ctx.gather(*(add.call(a=number) for number in range(members))))
 """
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Said:
     """What one run of the command line answered."""
 
@@ -64,18 +72,15 @@ class Said:
         return msgspec.json.decode(self.out)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Shop:
-    """The folder with the application `shop:app` and its SQLite file."""
+    """The folder with the application `shop:app`, and the URL of its engine."""
 
     folder: Path
     capture: pytest.CaptureFixture[str]
-    started: list["subprocess.Popen[str]"] = field(default_factory=list)
-    ids: IdMaker = field(default_factory=IdMaker)
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.folder / 'shop.db'}"
+    url: str
+    started: list["subprocess.Popen[str]"] = dataclasses.field(default_factory=list)
+    ids: IdMaker = dataclasses.field(default_factory=IdMaker)
 
     def call(self, *words: str) -> Said:
         """Run a command on the engine in this process."""
@@ -183,8 +188,40 @@ def shop(
     # Set first, so that what the command line sets for its children is undone too.
     monkeypatch.setenv("TIDEMILL_URL", "")
     monkeypatch.delenv("TIDEMILL_URL")
-    made = Shop(tmp_path, capsys)
+    made = Shop(tmp_path, capsys, f"sqlite:///{tmp_path / 'shop.db'}")
     yield made
     for process in made.started:
         with process:  # waits for it and closes its pipes
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Valkey server that lets nobody in without the password."""
+    config = {"appendonly": "yes", "requirepass": PASSWORD}
+    with server(tmp_path_factory.mktemp("single"), config=config) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """The three nodes of a cluster, which let nobody in without the password."""
+    config = {"appendonly": "yes", "requirepass": PASSWORD}
+    with cluster(tmp_path_factory.mktemp("spread"), config=config) as made:
+        yield made
+
+
+@pytest.fixture(params=["single", "cluster"])
+def served(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The folder with an application whose engine is a server, or a cluster, that is empty."""
+    if request.param == "single":
+        servers = [request.getfixturevalue("single")]
+        url = servers[0].url
+    else:
+        servers = request.getfixturevalue("spread")
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in servers)
+        url = f"redis+cluster://:{PASSWORD}@{hosts}"
+    for each in servers:
+        each.command("FLUSHALL")
+    monkeypatch.setenv("TIDEMILL_URL", url)
+    return dataclasses.replace(shop, url=url)

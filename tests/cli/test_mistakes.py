@@ -19,7 +19,7 @@ UNKNOWN = "01a200d6-322c-779d-b9ac-e8720a78c99c"
         ("status -A shop:not_an_app", 2, "shop:not_an_app is a int, not a Tidemill application"),
         ("status -A broken:app", 2, "importing broken failed at"),
         ("status -A needy:app", 2, "ModuleNotFoundError: No module named 'not_installed'"),
-        ("status --engine postgrr://x", 2, "'postgrr://x' names no engine"),
+        ("status --engine postgrr://x", 2, "'postgrr://' names no engine"),
         ("status --engine sqlite:////no/such/folder/x.db", 4, "the folder /no/such/folder"),
         ("status --engine sqlite:////proc/x.db", 4, "/proc/x.db cannot be opened"),
         ("status --engine sqlite:///junk.db", 4, "junk.db is not a SQLite database"),

@@ -40,7 +40,7 @@ def test_an_age_is_told_in_its_largest_fitting_unit(seconds: float | None, text:
     assert age(seconds) == text
 
 
-def _on_a_terminal(*words: str, **env: str) -> str:
+def on_a_terminal(*words: str, **env: str) -> str:
     """What a command writes on a terminal of 200 columns."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -67,17 +67,23 @@ def _on_a_terminal(*words: str, **env: str) -> str:
 
 def test_a_terminal_gets_a_drawn_table_and_bars(shop: Shop) -> None:
     (task_id,) = shop.enqueue(shop.new())
-    table = _on_a_terminal("task", "ls", "--engine", shop.url)
+    table = on_a_terminal("task", "ls", "--engine", shop.url)
     assert task_id in table
     assert "──" in table
-    assert "━" in _on_a_terminal("queue", "purge", "default", "--yes", "--engine", shop.url)
+    assert "━" in on_a_terminal("queue", "purge", "default", "--yes", "--engine", shop.url)
 
 
 def test_no_color_means_no_colour(shop: Shop) -> None:
     words = ["queue", "purge", "default", "--yes", "--engine", shop.url]
     shop.enqueue(shop.new())
-    assert "\x1b[3" in _on_a_terminal(*words, NO_COLOR="")
+    assert "\x1b[3" in on_a_terminal(*words, NO_COLOR="")
     shop.enqueue(shop.new())
-    plain = _on_a_terminal(*words, NO_COLOR="1")
+    plain = on_a_terminal(*words, NO_COLOR="1")
     assert "━" in plain
     assert "\x1b[3" not in plain
+
+
+def test_a_narrow_terminal_wraps_the_findings_of_doctor(shop: Shop) -> None:
+    written = on_a_terminal("doctor", "--engine", shop.url, COLUMNS="80")
+    assert "…" not in written
+    assert "power failure" in written

@@ -55,7 +55,7 @@ def test_doctor_finds_a_sound_installation_fit(shop: Shop) -> None:
     assert said.code == 0
     assert {each["level"] for each in findings} == {"ok"}
     told = {each["about"]: each["text"] for each in findings}
-    assert told["app"] == "shop:app declares 4 task types on the queues default, sums"
+    assert told["app"] == "shop:app declares 5 task types on the queues default, families, sums"
     assert told["engine"] == f"sqlite ({shop.folder / 'shop.db'})"
     assert told["durability"].startswith("standard: ")
     assert "free" in told["file_system"]

@@ -12,7 +12,7 @@ from tidemill.cli import main
 from tidemill.cli.texts import LANGUAGES, Say, texts_of
 from tidemill.cli.tree import command_tree
 
-COMMANDS = "up worker enqueue status doctor migrate task queue failed bench".split()
+COMMANDS = "up worker enqueue status doctor migrate reindex task queue failed bench".split()
 
 
 def _paths(command: Any, *path: str) -> Iterator[tuple[str, ...]]:

@@ -7,33 +7,41 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.docs.conftest import ON_A_SERVER
 from tests.docs.pages import PAGES, ROOT, blocks, named
+from tests.servers.server import Server
+from tidemill.engine import ClaimRequest
+from tidemill.engines import open_engine
+from tidemill.ids import IdMaker
+from tidemill.outcome import Failed, Settlement
+from tidemill.testing.builders import BROKE, new_task
 
 SERVING = {"up", "worker"}
 WITH_COMMANDS = [
-    ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/guide.md", "docs/zh/guide.md")
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/guide.md")),
+    *(ROOT / name for name in ("docs/zh/guide.md", "docs/redis.md")),
 ]
 
 
-def commands(page: Path) -> Iterator[list[str]]:
+def commands(page: Path, program: str = "tidemill") -> Iterator[list[str]]:
     for text in blocks(page, "console"):
         for line in text.splitlines():
             words = shlex.split(line, comments=True)
-            if words[:1] == ["tidemill"]:
+            if words[:1] == [program]:
                 yield words[1:]
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like the reader's, where `shop.py` will be and the engine's file."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TIDEMILL_URL", "sqlite:///tidemill.db")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return tmp_path
+    if page != ON_A_SERVER:
+        monkeypatch.setenv("TIDEMILL_URL", "sqlite:///tidemill.db")
+    return folder
 
 
 @contextmanager
@@ -82,3 +90,28 @@ def test_the_commands_of_a_page_run_on_the_application_of_the_page(page: Path, s
 
 def test_the_pages_with_commands_are_all_tried() -> None:
     assert {page for page in PAGES if any(commands(page))} <= set(WITH_COMMANDS)
+
+
+@pytest.mark.parametrize("page", [ON_A_SERVER], ids=named)
+@pytest.mark.usefixtures("shop")
+async def test_what_operators_are_told_to_look_at_is_there(page: Path, valkey: Server) -> None:
+    """With tasks that wait, that run, that are delayed, and that have failed."""
+    engine = open_engine(valkey.url).session()
+    await engine.migrate()
+    ids = IdMaker()
+    delayed = new_task(ids.make(), queue="mail", delay=timedelta(hours=1))
+    await engine.enqueue([delayed, *(new_task(ids.make(), queue="mail") for _ in range(3))])
+    request = ClaimRequest(
+        claim_id=ids.make(),
+        worker="w1",
+        queues=None,
+        task_types=frozenset({delayed.task_type}),
+        limit=2,
+    )
+    failing, _running = await engine.claim(request)
+    await engine.settle([Settlement(failing.ref, Failed(BROKE))])
+    await engine.close()
+    looks = list(commands(page, "valkey-cli"))
+    assert len(looks) > 5
+    for words in looks:
+        assert valkey.command(*words), f"valkey-cli {shlex.join(words)} shows nothing"

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.conftest import ON_A_SERVER
 from tests.docs.pages import PAGES, ROOT, blocks, named
+from tidemill.engines.redis import address
+from tidemill.engines.redis.address import parse
+from tidemill.engines.redis.faults import rights
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#:]+)(?:#[^)]*)?\)")
 
@@ -18,10 +22,8 @@ def pages_with(kind: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=named)
-def test_the_python_blocks_of_a_page_run_one_after_the_other(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("folder")
+def test_the_python_blocks_of_a_page_run_one_after_the_other(page: Path) -> None:
     space: dict[str, object] = {"__name__": "documents"}
     for text in blocks(page, "python"):
         exec(compile(text, named(page), "exec"), space)  # noqa: S102  # our own documents
@@ -75,3 +77,20 @@ def test_the_architecture_page_names_every_module() -> None:
         and f"{path.name}" not in text
     ]
     assert missing == []
+
+
+def test_every_url_of_the_page_about_servers_can_be_read() -> None:
+    (urls, *_) = blocks(ON_A_SERVER, "text")
+    modes = [parse(url).mode for url in urls.splitlines()]
+    assert modes == ["single", "single", "sentinel", "cluster"]
+
+
+def test_the_page_about_servers_names_every_option_of_a_url() -> None:
+    text = ON_A_SERVER.read_text(encoding="utf-8")
+    options = set(re.findall(r"\b([a-z_]+)=", str(address.__doc__))) - {"option"}
+    assert "sentinel_password_file" in options
+    assert {each for each in options if f"`{each}=" not in text} == set()
+
+
+def test_the_rights_that_the_page_about_servers_gives_are_those_that_errors_name() -> None:
+    assert rights("tidemill") in ON_A_SERVER.read_text(encoding="utf-8")

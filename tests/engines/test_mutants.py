@@ -51,7 +51,7 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
     (steps.QueueAfterQueue, "a_batch_is_handled_in_order_across_queues"),
     (lanes.LanesByDue, "a_lane_is_claimed_in_the_order_its_tasks_became_pending"),
     (lanes.OldPlaceKept, "a_task_that_runs_again_goes_to_the_end_of_its_lane"),
-    (lanes.AloneLast, "alone_tasks_stand_among_the_others_where_they_arrived"),
+    (lanes.AloneLast, "alone_tasks_stand_before_the_others_of_their_lane"),
     (lanes.PassedOverLast, "tasks_of_unknown_types_keep_their_place_in_their_lane"),
     (lanes.LimitsByArrival, "tasks_let_in_by_a_limit_arrive_then"),
     (lanes.PriorityIgnored, "nothing_of_a_lower_priority_is_claimed_while_a_higher_one_is_ready"),

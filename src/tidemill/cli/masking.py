@@ -4,7 +4,7 @@ import re
 
 _MASK = "***"
 _PASSWORDS = (
-    re.compile(r"(?P<before>:/{0,2}[^\s/@:]*:)\S*(?P<after>@)"),
+    re.compile(r"(?P<before>:/{0,2}[^\s/@:]*:)\S*(?P<after>@)(?!…)"),
     re.compile(r"(?P<before>[?&]\w*password=)[^\s&]*(?P<after>)"),
 )
 

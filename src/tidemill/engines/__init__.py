@@ -28,7 +28,7 @@ def open_engine(url: str, *, clock: Clock | None = None) -> Engine:
     scheme, found, _ = url.partition("://")
     if not found or scheme not in _SCHEMES:
         known = "memory://, sqlite:///, redis:// (and rediss, redis+sentinel, redis+cluster)"
-        raise ConfigError(f"{url!r} names no engine; known are {known}")
+        raise ConfigError(f"{scheme + found!r} names no engine; known are {known}")
     try:
         module = import_module(_SCHEMES[scheme])
     except ModuleNotFoundError as error:

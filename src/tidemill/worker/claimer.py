@@ -76,19 +76,17 @@ class Claimer:
             limit = min(self._slots.free, self._allowance())
             if limit <= 0:
                 return
-            claims = await self._claim(limit)
+            alone = min(limit, max(0, self._beside.free))
+            claims = await self._claim(limit, alone)
             if claims:
                 self._fruitless = 0
                 self._deliver(claims)
             else:
-                await self._unless_stopped(self._hint)
+                await self._unless_stopped(self._hint if alone else self._hint_or_slot_beside)
 
-    async def _claim(self, limit: int) -> list[Claim]:
+    async def _claim(self, limit: int, alone: int) -> list[Claim]:
         request = msgspec.structs.replace(
-            self._request,
-            claim_id=str(uuid.uuid4()),
-            limit=limit,
-            alone=min(limit, max(0, self._beside.free)),
+            self._request, claim_id=str(uuid.uuid4()), limit=limit, alone=alone
         )
         return await insist("claim", lambda: self._engine.claim(request), self._bus)
 
@@ -103,6 +101,21 @@ class Claimer:
         await insist("wait", lambda: self._engine.wait(self._request.queues, POLL), self._bus)
         at_once = time.monotonic() - started < LONGEST_PAUSE
         self._fruitless = min(self._fruitless + 1, 10) if at_once else 0
+
+    async def _hint_or_slot_beside(self) -> None:
+        """Nothing was claimed, but tasks that must run alone were not asked for."""
+        first = {
+            asyncio.ensure_future(self._hint()),
+            asyncio.ensure_future(self._beside.available()),
+        }
+        try:
+            done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        finally:
+            for each in first:
+                each.cancel()
+            await asyncio.gather(*first, return_exceptions=True)
 
     async def _unless_stopped(self, waiting: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._stopping.is_set():

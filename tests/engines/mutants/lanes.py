@@ -19,7 +19,7 @@ class _Laned(MemoryEngine):
 
 
 class _ByDue(Books):
-    def place(self, record: Record) -> tuple[int, int, str]:
+    def place(self, record: Record) -> tuple[int, int, int, str]:
         return record.place
 
 
@@ -43,9 +43,9 @@ class OldPlaceKept(_Laned):
 
 
 class _AloneLast(Books):
-    def place(self, record: Record) -> tuple[int, int, str]:
-        priority, arrived, task_id = record.place_in_lane
-        return (priority, arrived + 1000 * record.alone, task_id)
+    def place(self, record: Record) -> tuple[int, int, int, str]:
+        priority, _, arrived, task_id = record.place_in_lane
+        return (priority, record.alone, arrived, task_id)
 
 
 class AloneLast(_Laned):
@@ -55,9 +55,9 @@ class AloneLast(_Laned):
 
 
 class _PassedOverLast(Books):
-    def place(self, record: Record) -> tuple[int, int, str]:
-        priority, arrived, task_id = record.place_in_lane
-        return (priority, arrived + 1000 * (record.new.task_type == "mail"), task_id)
+    def place(self, record: Record) -> tuple[int, int, int, str]:
+        priority, beside, arrived, task_id = record.place_in_lane
+        return (priority, beside, arrived + 1000 * (record.new.task_type == "mail"), task_id)
 
 
 class PassedOverLast(_Laned):
@@ -81,7 +81,7 @@ class LimitsByArrival(_Laned):
 
 
 class _PriorityIgnored(Books):
-    def place(self, record: Record) -> tuple[int, int, str]:
+    def place(self, record: Record) -> tuple[int, int, int, str]:
         return (0, *record.place_in_lane[1:])
 
 

@@ -1,14 +1,13 @@
-"""Writes that replicas or the disk must confirm."""
+"""Writes that replicas must confirm."""
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.engines.redis.samples import COUNT, ECHO, ROOT, linked, script
 from tests.servers.guarded import Guarded, guarded
-from tests.servers.server import KINDS, Kind, server
+from tests.servers.server import KINDS
 from tidemill.errors import EngineRefused, EngineUnavailable
 
 
@@ -84,40 +83,3 @@ async def test_a_caller_who_is_cancelled_does_not_disturb_the_round(watched: Gua
             call.cancel()
         await asyncio.wait(calls)
         assert all(isinstance(call.result(), int) for call in calls[1::2])
-
-
-@pytest.mark.parametrize("fsync", ["everysec", "always"])
-async def test_a_strict_write_is_on_the_disk(tmp_path: Path, fsync: str) -> None:
-    config = {"appendonly": "yes", "appendfsync": fsync}
-    with server(tmp_path, config=config) as made:
-        async with linked(f"{made.url}?durability=strict") as link:
-            assert await asyncio.gather(*(link.call(COUNT, ROOT) for _ in range(20)))
-            info = made.info()
-            assert info["aof_pending_bio_fsync"] == "0"
-            assert info["aof_buffer_length"] == "0"
-            stats = made.command("INFO", "commandstats").decode()
-            assert "cmdstat_waitaof" in stats
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_server_that_cannot_be_strict_is_refused(tmp_path: Path, kind: Kind) -> None:
-    with server(tmp_path, kind=kind) as made:
-        async with linked(f"{made.url}?durability=strict") as link:
-            with pytest.raises(EngineRefused, match="cannot promise durability=strict"):
-                await link.call(COUNT, ROOT)
-            assert await link.call(ECHO, ROOT) == [ROOT.encode()]
-
-
-@pytest.mark.skipif("redis" not in KINDS, reason="needs a server without WAITAOF: redis-server 7.0")
-@pytest.mark.parametrize(("fsync", "strict"), [("always", True), ("everysec", False)])
-async def test_without_waitaof_only_always_is_strict(
-    tmp_path: Path, fsync: str, strict: bool
-) -> None:
-    config = {"appendonly": "yes", "appendfsync": fsync}
-    with server(tmp_path, kind="redis", config=config) as made:
-        async with linked(f"{made.url}?durability=strict") as link:
-            if strict:
-                assert await link.call(COUNT, ROOT) == 1
-            else:
-                with pytest.raises(EngineRefused, match="WAITAOF"):
-                    await link.call(COUNT, ROOT)

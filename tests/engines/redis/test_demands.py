@@ -11,7 +11,7 @@ from tests.servers.cluster import cluster
 from tests.servers.guarded import guarded
 from tests.servers.server import KINDS, Kind, Server, server
 from tidemill.engines.redis import demands
-from tidemill.engines.redis.address import Address, parse
+from tidemill.engines.redis.address import parse
 from tidemill.engines.redis.demands import Standing, examine, level, refuse
 from tidemill.engines.redis.faults import rights
 from tidemill.errors import EngineRefused
@@ -54,11 +54,6 @@ async def test_the_durability_level_is_that_of_the_disk_raised_by_replicas(
         assert (await examined(f"{made.url}{query}")).durability == durability
 
 
-async def test_a_strict_level_may_come_from_asking_the_disk(tmp_path: Path) -> None:
-    with server(tmp_path, config=LASTING) as made:
-        assert (await examined(f"{made.url}?durability=strict")).durability == "strict"
-
-
 @pytest.mark.parametrize(
     ("config", "lost"),
     [({"save": '""'}, "loses every task;"), ({"save": "3600 1"}, "since the last snapshot")],
@@ -77,11 +72,18 @@ async def test_a_lasting_server_gives_no_reason_to_warn(tmp_path: Path) -> None:
         assert (await examined(made.url)).warnings == ()
 
 
-async def test_a_level_that_is_demanded_and_not_given_is_refused(tmp_path: Path) -> None:
-    with server(tmp_path) as made:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_level_that_is_demanded_and_not_given_is_refused(
+    tmp_path: Path, kind: Kind
+) -> None:
+    with server(tmp_path / "fast", kind=kind) as made:
         for demanded in ("standard", "strict"):
             with pytest.raises(EngineRefused, match=f"demands durability={demanded}.*give fast"):
                 await examined(f"{made.url}?durability={demanded}")
+    with server(tmp_path / "standard", kind=kind, config=LASTING) as made:
+        with pytest.raises(EngineRefused, match=r"give standard: .*appendfsync always"):
+            await examined(f"{made.url}?durability=strict")
+        assert (await examined(f"{made.url}?durability=strict&replicas=1")).durability == "strict"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -114,15 +116,6 @@ def test_a_server_that_is_too_old_is_refused(info: dict[str, str], refused: str)
             refuse(found, parse("redis://localhost"))
     else:
         refuse(found, parse("redis://localhost"))
-
-
-@pytest.mark.parametrize(
-    ("version", "given"), [("7.0.15", "standard"), ("7.2.0", "strict"), ("8.0.0", "strict")]
-)
-def test_only_servers_that_know_waitaof_are_strict_with_everysec(version: str, given: str) -> None:
-    info = {"redis_version": version, "aof_enabled": "1"}
-    found = demands.Server("127.0.0.1:6379", info, {"appendfsync": "everysec"})
-    assert level(found, parse("redis://localhost?durability=strict")) == given
 
 
 async def test_a_replica_is_refused_with_the_place_of_its_primary(tmp_path: Path) -> None:
@@ -158,17 +151,12 @@ async def test_of_a_cluster_every_primary_is_examined_and_the_worst_counts(tmp_p
 # Rights
 
 
-def narrow(address: Address) -> dict[str, str]:
-    rules = rights(address.prefix).partition(" (")[0]
-    return {"narrow": f">pw {rules}"}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_documented_rights_are_enough_and_reach_no_other_key(
     tmp_path: Path, kind: Kind
 ) -> None:
-    address = parse("redis://localhost")
-    with server(tmp_path, kind=kind, config=LASTING, users=narrow(address)) as made:
+    users = {"narrow": f">pw {rights('tidemill')}"}
+    with server(tmp_path, kind=kind, config=LASTING, users=users) as made:
         made.command("SET", "other", "x")
         async with linked(f"redis://narrow:pw@127.0.0.1:{made.port}/2") as link:
             assert await examine(link, link.address) == Standing(
@@ -194,8 +182,8 @@ def version(server: Server) -> str:
     [("-config|get", "does not let us read appendfsync"), ("resetchannels", "only every 5 s")],
 )
 async def test_rights_that_are_missing_are_said(tmp_path: Path, without: str, warning: str) -> None:
-    rules = f"{narrow(parse('redis://localhost'))['narrow']} {without}"
-    with server(tmp_path, config=LASTING, users={"narrow": rules}) as made:
+    users = {"narrow": f">pw {rights('tidemill')} {without}"}
+    with server(tmp_path, config=LASTING, users=users) as made:
         standing = await examined(f"redis://narrow:pw@127.0.0.1:{made.port}")
         assert standing.durability == "standard"
         (said,) = standing.warnings

@@ -44,8 +44,8 @@ class Say:
         return text if kind is None else f"{kind}：{text}"
 
     def usage(self, text: str) -> str:
-        """What the option parser complained about."""
-        return self.help(text)
+        """What the option parser complained about, without passwords."""
+        return self.help(masked(text))
 
     def help(self, text: str) -> str:
         """A help page that the option parser laid out."""

@@ -58,7 +58,7 @@ class Books:
             self.queues[name] = Queue(name)
         return self.queues[name]
 
-    def place(self, record: Record) -> tuple[int, int, str]:
+    def place(self, record: Record) -> tuple[int, int, int, str]:
         """Where a record stands in claim order."""
         return record.place_in_lane if self.ordered == "lane" else record.place
 

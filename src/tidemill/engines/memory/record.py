@@ -64,14 +64,14 @@ class Record:
         return self.expires is not None and self.expires <= now
 
     @property
-    def place(self) -> tuple[int, int, str]:
+    def place(self) -> tuple[int, int, int, str]:
         """Where it stands by priority, due and id."""
-        return (-self.new.priority, self.due, self.new.id)
+        return (-self.new.priority, 0, self.due, self.new.id)
 
     @property
-    def place_in_lane(self) -> tuple[int, int, str]:
-        """Where it stands by priority and the order of becoming pending."""
-        return (-self.new.priority, self.arrived, self.new.id)
+    def place_in_lane(self) -> tuple[int, int, int, str]:
+        """Where it stands by priority, alone first, and the order of becoming pending."""
+        return (-self.new.priority, not self.alone, self.arrived, self.new.id)
 
     def held_by(self, ref: ClaimRef) -> bool:
         """Whether this claim holds the lease."""

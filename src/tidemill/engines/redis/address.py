@@ -16,6 +16,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -41,6 +42,7 @@ _EXAMPLES: Final[Mapping[Mode, str]] = {
     "cluster": "redis+cluster://node1:6379,node2:6379",
 }
 _MASK: Final = "***"
+_GIVEN_AWAY: Final = re.compile(r"(password=)[^&]*")
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -163,6 +165,7 @@ def _shown(scheme: str, user: str, hosts: str, path: str, query: str) -> str:
     """The URL for people."""
     name, colon, _ = user.partition(":")
     who = f"{name}:{_MASK}@" if colon else f"{name}@" if name else ""
+    query = _GIVEN_AWAY.sub(rf"\1{_MASK}", query)  # there is no such option, but people try it
     return f"{scheme}://{who}{hosts}{'/' * bool(path)}{path}{'?' * bool(query)}{query}"
 
 

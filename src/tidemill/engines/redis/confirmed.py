@@ -8,6 +8,7 @@ is sent together in the next one, with one WAIT behind it.
 import asyncio
 from typing import Any, Final
 
+from tidemill.engines.redis.address import Place
 from tidemill.engines.redis.faults import ErrorReply, Lost, Unconfirmed
 from tidemill.engines.redis.wire import Wire, packed
 
@@ -23,6 +24,11 @@ class Confirmed:
         self._wait = packed("WAIT", replicas, WAIT_MS)
         self._next: list[tuple[bytes, asyncio.Future[Any]]] = []
         self._busy = False
+
+    @property
+    def place(self) -> Place:
+        """The server."""
+        return self._wire.place
 
     @property
     def closed(self) -> bool:

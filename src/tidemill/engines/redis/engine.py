@@ -33,7 +33,7 @@ from tidemill.engines.redis.address import Address, parse
 from tidemill.engines.redis.demands import examine
 from tidemill.engines.redis.keys import NAMES, channel, root
 from tidemill.engines.redis.link import Link
-from tidemill.engines.redis.shard import FEED_BEGIN, FEED_END, Shard
+from tidemill.engines.redis.shard import Shard, position
 from tidemill.engines.redis.wake import Wake
 from tidemill.errors import EngineRefused, SchemaTooNew
 from tidemill.outcome import Settlement
@@ -158,11 +158,12 @@ class RedisEngine:
         return await self._shard.stats()
 
     async def feed(self, after: str | None, limit: int, wait: timedelta) -> FeedPage:
-        page = await self._shard.feed(position(after), limit)
+        page = await self._shard.feed(after, limit)
         if page.entries or page.cut or wait <= timedelta(0):
             return page
-        await self._link.block(self._shard.root + NAMES["feed"], f"{page.cursor}-0", wait)
-        return await self._shard.feed(int(page.cursor), limit)
+        number, _ = position(page.cursor)
+        await self._link.block(self._shard.root + NAMES["feed"], f"{number}-0", wait)
+        return await self._shard.feed(page.cursor, limit)
 
 
 async def forget_index(link: Link, shard: Shard) -> None:
@@ -201,13 +202,6 @@ async def admitted(link: Link, shard: Shard, info: EngineInfo) -> EngineInfo:
         versions=standing.versions | {"format": str(FORMAT)},
         warnings=standing.warnings,
     )
-
-
-def position(cursor: str | None) -> int:
-    """A cursor as the feed script takes it."""
-    if cursor is None:
-        return FEED_END
-    return int(cursor) if cursor else FEED_BEGIN
 
 
 def refuse_tx(tx: object | None) -> None:

@@ -2,19 +2,21 @@
 
 import asyncio
 import heapq
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from tidemill.clock import to_micros
 from tidemill.engine import FeedPage
 from tidemill.engines.redis.keys import NAMES
 from tidemill.engines.redis.link import Link
-from tidemill.engines.redis.shard import FEED_BEGIN, FEED_END, Shard
+from tidemill.engines.redis.shard import Shard, position
 
 
 class Journal:
     """Reads the feeds of some queues' shards.
 
-    A cursor is `queue=position,…`; a queue that it does not name is read from its beginning, for it
+    A cursor is `queue=cursor,…`; a queue that it does not name is read from its beginning, for it
     was made later. Within a queue the order is that of the transitions, between queues that of
     their instants.
     """
@@ -24,30 +26,22 @@ class Journal:
 
     async def read(self, after: str | None, limit: int) -> FeedPage:
         """One page of all feeds."""
-        start = FEED_END if after is None else FEED_BEGIN
-        at = dict.fromkeys(self._shards, start) | _positions(after or "")
-        names = list(self._shards)
-        pages = dict(
-            zip(
-                names,
-                await asyncio.gather(*(self._shards[name].feed(at[name], limit) for name in names)),
-                strict=True,
-            )
+        start = None if after is None else ""
+        at: dict[str, str | None] = dict.fromkeys(self._shards, start)
+        at |= {name: cursor for name, cursor in _cursors(after or "") if name in self._shards}
+        read = (shard.feed(at[name], limit) for name, shard in self._shards.items())
+        pages = dict(zip(self._shards, await asyncio.gather(*read), strict=True))
+        merged = heapq.merge(*(page.entries for page in pages.values()), key=lambda each: each.at)
+        entries = tuple(merged)[:limit]
+        taken = Counter(entry.queue for entry in entries)
+        cursors = ",".join(
+            f"{name}={_after(page, taken[name], at[name])}" for name, page in pages.items()
         )
-        merged = heapq.merge(
-            *(((entry.at, entry) for entry in page.entries) for page in pages.values()),
-            key=lambda pair: pair[0],
-        )
-        entries = tuple(entry for _, entry in merged)[:limit]
-        left = {name: len(page.entries) for name, page in pages.items()}
-        for entry in entries:
-            left[entry.queue] -= 1
-        cursor = ",".join(f"{name}={int(page.cursor) - left[name]}" for name, page in pages.items())
-        return FeedPage(entries, cursor, cut=any(page.cut for page in pages.values()))
+        return FeedPage(entries, cursors, cut=any(page.cut for page in pages.values()))
 
     async def wait(self, link: Link, cursor: str, timeout: timedelta) -> None:
         """Return when one of the feeds goes on after a cursor, or at the timeout."""
-        at = _positions(cursor)
+        at = {name: position(each)[0] for name, each in _cursors(cursor)}
         blocked = [
             asyncio.create_task(
                 link.block(shard.root + NAMES["feed"], f"{at.get(name, 0)}-0", timeout)
@@ -67,6 +61,19 @@ class Journal:
             await asyncio.gather(*blocked, return_exceptions=True)
 
 
-def _positions(cursor: str) -> dict[str, int]:
-    pairs = (each.split("=") for each in cursor.split(",") if each)
-    return {name: int(position) for name, position in pairs}
+def _after(page: FeedPage, taken: int, before: str | None) -> str:
+    """The cursor after so many entries of a page."""
+    if taken == len(page.entries):
+        return page.cursor
+    number, _ = position(page.cursor)
+    begun = number - len(page.entries)
+    if taken:
+        return f"{begun + taken}:{to_micros(page.entries[taken - 1].at)}"
+    return before or ""
+
+
+def _cursors(cursor: str) -> Iterator[tuple[str, str]]:
+    for each in cursor.split(","):
+        if each:
+            name, _, own = each.partition("=")
+            yield name, own

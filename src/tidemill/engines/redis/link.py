@@ -6,6 +6,7 @@ repeatable. Then it is `EngineUnavailable`, and the caller decides.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from datetime import timedelta
 from itertools import chain, count
@@ -28,13 +29,14 @@ from tidemill.engines.redis.faults import (
 from tidemill.engines.redis.routes import route
 from tidemill.engines.redis.scripts import Script
 from tidemill.engines.redis.wire import Wire, Word, open_wire, packed
-from tidemill.errors import EngineUnavailable
+from tidemill.errors import EngineError, EngineUnavailable
 
+_WATCH_EVERY: Final = 1.0  # seconds
 PATIENCE: Final = 2.0  # seconds
 
 _WAITS: Final = exponential(0.05, cap=0.5, jitter=True)
 _AT_ONCE: Final = frozenset({Remedy.LOAD, Remedy.MOVE})
-_TRIES_AT_ONCE: Final = 3
+_TIMES_AT_ONCE: Final = 3
 _SLICE_MS: Final = 5_000  # a blocking read is asked anew this often, to notice a silent server
 _SCAN_COUNT: Final = 1_000
 
@@ -68,6 +70,7 @@ class Link:
         self._alone_now: set[Wire] = set()
         self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
         self._writes: Way = "confirmed" if address.replicas else "shared"
+        self._watched = 0.0
         self._closed = False
 
     async def call(self, script: Script, root: str, *args: bytes | str) -> Any:
@@ -154,24 +157,25 @@ class Link:
         """The answer to a request, over whatever short faults there are."""
         loop = asyncio.get_running_loop()
         end = loop.time() + PATIENCE
-        for tries in count(1):
+        for times in count(1):
             fault: Lost | ErrorReply
             try:
                 reply = await self._answer(request)
             except Lost as lost:
                 fault = lost
             except Unconfirmed as lacking:
+                self._route.forget(lacking.place)  # perhaps it is the primary no more
                 raise unconfirmed(self.address.location, lacking, what=request.what) from lacking
             else:
                 if not isinstance(reply, ErrorReply):
                     return reply
                 fault = reply
             request = self._mended(request, fault)
-            if tries < _TRIES_AT_ONCE and fault.remedy in _AT_ONCE:
+            if times < _TIMES_AT_ONCE and fault.remedy in _AT_ONCE:
                 continue
-            if tries == 1 and isinstance(fault, Lost) and fault.sent:
+            if times == 1 and isinstance(fault, Lost) and fault.sent:
                 end = loop.time() + PATIENCE  # it may have waited long for an answer
-            wait = _WAITS.delay(tries).total_seconds()
+            wait = _WAITS.delay(times).total_seconds()
             if loop.time() + wait > end:
                 raise unavailable(self.address.location, fault, what=request.what) from fault
             await asyncio.sleep(wait)
@@ -197,6 +201,7 @@ class Link:
 
     async def _answer(self, request: Request) -> Any:
         """Ask the right server once."""
+        self._watch_the_primary()
         place = request.place or self._route.known(request.key) or await self._found(request.key)
         try:
             if request.way == "own":
@@ -212,6 +217,25 @@ class Link:
             self._route.forget(place)
             wire.close()
         return reply
+
+    def _watch_the_primary(self) -> None:
+        """Ask the sentinels now and then: a deposed primary takes writes for a while; all are lost."""
+        now = asyncio.get_running_loop().time()
+        if self.address.mode != "sentinel" or now < self._watched + _WATCH_EVERY:
+            return
+        self._watched = now
+        if "watch" not in self._tasks and not self._closed:
+            task = self._tasks["watch"] = asyncio.create_task(self._follow_the_primary())
+            task.add_done_callback(lambda done: self._made("watch", done))
+
+    async def _follow_the_primary(self) -> None:
+        with contextlib.suppress(Lost, EngineError):
+            await self._route.learn(self._ask)
+        primaries = self._route.primaries()
+        idle = chain.from_iterable(self._idle.values())
+        for wire in (*self._wires.values(), *idle, *self._alone_now):
+            if primaries and wire.place not in primaries:
+                wire.close()
 
     async def _alone(self, place: Place, data: bytes) -> Any:
         """Ask on a connection that nobody else uses meanwhile."""

@@ -384,20 +384,30 @@ class Shard:
             ),
         )
 
-    async def feed(self, cursor: int, limit: int) -> FeedPage:
-        """Transitions after a cursor: a number of transitions, `FEED_END` or `FEED_BEGIN`."""
-        first, told, batches = await self.call(script("feed", writes=False), [cursor, limit])
-        if cursor == FEED_END:
-            return FeedPage(entries=(), cursor=str(told))
-        cut = cursor >= 0 and not first <= cursor <= told
-        position = first if cut or cursor < 0 else cursor
+    async def feed(self, after: str | None, limit: int) -> FeedPage:
+        """Transitions after a cursor: `number:instant`, how many were told before, and when."""
+        number, told_before = position(after)
+        first, told, told_at, lost, batches = await self.call(
+            script("feed", writes=False), [number, told_before, limit]
+        )
+        if after is None:
+            return FeedPage(entries=(), cursor=f"{told}:{told_at}")
+        begun = number if number >= 0 and not lost else first
         entries: list[Transition] = []
-        for end, number, at, raw in batches:
-            skipped = max(0, position - (end - number))
+        for end, count, at, raw in batches:
+            skipped = max(0, begun - (end - count))
             told_here = list(islice(_transitions(at, raw), skipped, skipped + limit - len(entries)))
             entries += told_here
-            position = end - number + skipped + len(told_here)
-        return FeedPage(entries=tuple(entries), cursor=str(position), cut=cut)
+            begun, told_before = end - count + skipped + len(told_here), at
+        return FeedPage(tuple(entries), f"{begun}:{told_before}", cut=lost == 1)
+
+
+def position(cursor: str | None) -> tuple[int, int]:
+    """The number and the instant of a cursor; None is the end, the empty text the beginning."""
+    if not cursor:
+        return (FEED_END if cursor is None else FEED_BEGIN), 0
+    number, _, at = cursor.partition(":")
+    return int(number), int(at)
 
 
 def _made(task: NewTask, blobs: Blobs) -> tuple[object, ...]:

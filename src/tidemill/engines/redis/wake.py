@@ -91,20 +91,20 @@ class Wake:
 
     async def _listen(self) -> None:
         """Keep a subscription for as long as nobody closes."""
-        tries = 0
+        times = 0
         while True:
             with contextlib.suppress(Lost, EngineError):
                 wire = await self._link.dial(self._told, silence=_SILENCE)
                 try:
                     reply = await wire.ask(packed("SUBSCRIBE", self._channel))
                     if not isinstance(reply, ErrorReply):
-                        tries = 0
+                        times = 0
                         self._ring(None)
                         await _stay(wire)
                 finally:
                     wire.close()
-            tries += 1
-            await asyncio.sleep(_WAITS.delay(tries).total_seconds())
+            times += 1
+            await asyncio.sleep(_WAITS.delay(times).total_seconds())
 
 
 async def _stay(wire: Wire) -> Any:

@@ -83,7 +83,7 @@ def _transactional(info: EngineInfo) -> bool:
 NARROWED: dict[Check, Callable[[EngineInfo], bool]] = {
     lanes.a_lane_is_claimed_in_the_order_its_tasks_became_pending: _by_lane,
     lanes.a_task_that_runs_again_goes_to_the_end_of_its_lane: _by_lane,
-    lanes.alone_tasks_stand_among_the_others_where_they_arrived: _by_lane,
+    lanes.alone_tasks_stand_before_the_others_of_their_lane: _by_lane,
     lanes.tasks_of_unknown_types_keep_their_place_in_their_lane: _by_lane,
     lanes.tasks_let_in_by_a_limit_arrive_then: _by_lane,
     lanes.one_claim_answers_by_priority_then_arrival: _by_lane_across_queues,

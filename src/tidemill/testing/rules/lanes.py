@@ -72,14 +72,14 @@ async def a_task_that_runs_again_goes_to_the_end_of_its_lane(lab: Lab) -> None:
         assert await lab.claim(claim_id=claim_id) == claims
 
 
-async def alone_tasks_stand_among_the_others_where_they_arrived(lab: Lab) -> None:
-    """Rules 3.2 and 3.3: a reclaimed task becomes pending anew, and is merged in claim order."""
+async def alone_tasks_stand_before_the_others_of_their_lane(lab: Lab) -> None:
+    """Rule 3.2: a task that was lost with its worker does not wait behind a backlog again."""
     lost = await lab.start()
     lab.clock.advance(DEFAULT_LEASE + TICK)
     before = await lab.add()
     await lab.engine.reclaim(10)
     after = await lab.add()
-    assert await lab.claimed(2, alone=1) == [before, lost.ref.task_id]
+    assert await lab.claimed(2, alone=1) == [lost.ref.task_id, before]
     assert await lab.claimed(2, alone=1) == [after]
 
 

@@ -27,6 +27,9 @@ local function before(one, other)
   if one.live.priority ~= other.live.priority then
     return one.live.priority > other.live.priority
   end
+  if one.live.alone ~= other.live.alone then
+    return one.live.alone
+  end
   return one.live.arrival < other.live.arrival
 end
 
@@ -130,34 +133,22 @@ local function candidates(lanes, most)
   return found
 end
 
--- The first `count` candidates of a queue: of the first `limit` that run beside others and the
--- first `alone` that do not, merged in claim order.
+-- The first `count` candidates of a queue: of each priority first those that run alone, for they were
+-- lost once and waited long enough, then the others; no more of either than was asked for.
 local function first(open, count)
-  local limit, alone = request[5], request[6]
+  local left = {alone = request[6], beside = request[5]}
   local chosen = {}
   for _, level in ipairs(open.levels) do
-    local had = parked
-    local beside = candidates(level.beside, math.min(limit, count - #chosen))
-    local single = candidates(level.alone, math.min(alone, count - #chosen))
-    if parked > had then
-      return nil
-    end
-    local b, a = 1, 1
-    while #chosen < count do
-      local next_beside = limit > 0 and beside[b] or nil
-      local next_alone = alone > 0 and single[a] or nil
-      if next_beside and (not next_alone or next_beside.arrived < next_alone.arrived) then
-        chosen[#chosen + 1] = next_beside
-        b, limit = b + 1, limit - 1
-      elseif next_alone then
-        chosen[#chosen + 1] = next_alone
-        a, alone = a + 1, alone - 1
-      else
-        break
+    for _, kind in ipairs({'alone', 'beside'}) do
+      local had = parked
+      local found = candidates(level[kind], math.min(left[kind], count - #chosen))
+      if parked > had then
+        return nil
       end
-    end
-    if #chosen == count then
-      break
+      for at = 1, math.min(#found, left[kind], count - #chosen) do
+        chosen[#chosen + 1] = found[at]
+        left[kind] = left[kind] - 1
+      end
     end
   end
   return chosen
@@ -187,10 +178,7 @@ local function cancel_expired()
     if a.live.queue ~= b.live.queue then
       return a.live.queue < b.live.queue
     end
-    if a.live.priority ~= b.live.priority then
-      return a.live.priority > b.live.priority
-    end
-    return one.entry.arrived < other.entry.arrived
+    return before(a, b)
   end)
   for _, each in ipairs(met) do
     local record = load(each.entry.id)
@@ -290,15 +278,23 @@ local function note_turns(passed, now)
   end
 end
 
--- The only lane of the only queue that has something, if it is so: the common case, in which what
--- is delivered need not be looked at before.
+-- The only lane of the only queue that has something for this claimer, if it is so: the common case,
+-- in which what is delivered need not be looked at before.
 local function only_lane(queues)
   local name, open = next(queues)
-  if name and not next(queues, name) and #open.levels == 1 and open.alone == 0
-    and #open.levels[1].beside == 1 then
-    return name, open.levels[1].beside[1]
+  if not name or next(queues, name) or (open.alone > 0 and request[6] > 0) then
+    return nil
   end
-  return nil
+  local only
+  for _, level in ipairs(open.levels) do
+    for _, lane in ipairs(level.beside) do
+      if only then
+        return nil
+      end
+      only = lane
+    end
+  end
+  return only and name, only
 end
 
 -- Starts a delivered task; nil when it had to be parked.

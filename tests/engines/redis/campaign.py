@@ -1,0 +1,165 @@
+"""A random use of every feature of an engine, and the end of all that it made."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+
+from tidemill.engine import Extension, Firing, Put, QueueDefinition
+from tidemill.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Retried,
+    Settlement,
+    Snoozed,
+    Waiting,
+)
+from tidemill.task import Claim, Limit, LogLine, NewTask, Progress, Retention, UniqueKey
+from tidemill.testing.builders import BROKE
+from tidemill.testing.lab import NO_TIME, Lab
+
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+QUEUES = ("a", "b", "c:d")
+TYPES = ("work", "mail", "unknown:1", "unknown:2")
+KNOWN = frozenset({"work", "mail"})
+
+
+@dataclass
+class Campaign:
+    """One history, the same for the same seed."""
+
+    lab: Lab
+    seed: int
+    claims: list[Claim] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    async def run(self, steps: int) -> None:
+        """Make so many calls."""
+        verbs = (
+            *(self.enqueue, self.claim, self.settle) * 4,
+            *(self.extend, self.cancel, self.retry, self.remove, self.fire, self.sweep),
+            *(self.document, self.queue, self.read),
+        )
+        for _ in range(steps):
+            await self.random.choice(verbs)()
+            self.lab.clock.advance(self.random.choice((NO_TIME, SECOND, 20 * SECOND)))
+
+    def task(self) -> NewTask:
+        pick = self.random.choice
+        soon = self.lab.now(pick((SECOND, MINUTE)))
+        return self.lab.new(
+            queue=pick(QUEUES),
+            task_type=pick((*TYPES, "work", "work")),
+            priority=pick((5, 5, 0, 10)),
+            max_attempts=pick((1, 2, 4)),
+            delay=pick((None, None, SECOND, MINUTE)),
+            expires_at=pick((None, None, None, soon)),
+            unique=pick((None, None, self.unique())),
+            limit=pick((None, None, Limit(pick("kl"), pick((1, 2))))),
+            retention=pick((Retention(), Retention(NO_TIME, MINUTE, DAY))),
+            user_id=pick((None, "u1", "u2")),
+            project_id=pick((None, "p")),
+            parent_id=pick((None, *self.ids[-2:])),
+            tags=pick(((), ("t",), ("t", "u"))),
+            headers=pick(({}, {"trace": "1"})),
+        )
+
+    def unique(self) -> UniqueKey:
+        pick = self.random.choice
+        return UniqueKey(pick("xy"), pick(("start", "end", MINUTE)), pick(("keep", "replace")))
+
+    def tasks(self, most: int) -> tuple[NewTask, ...]:
+        made = tuple(self.task() for _ in range(self.random.randint(0, most)))
+        self.ids += [task.id for task in made]
+        return made
+
+    def some_ids(self) -> tuple[str, ...]:
+        return tuple(self.random.sample(self.ids, min(3, len(self.ids))))
+
+    def progress(self) -> Progress | None:
+        return self.random.choice((None, Progress(10.0, "begun")))
+
+    def logs(self) -> tuple[LogLine, ...]:
+        return (LogLine(self.lab.now(), "info", "here", 1),) * self.random.randint(0, 2)
+
+    async def enqueue(self) -> None:
+        await self.lab.engine.enqueue(self.tasks(4))
+
+    async def claim(self) -> None:
+        limit, worker = self.random.choice((1, 3, 10)), self.random.choice(("w1", "w2", "w3"))
+        self.claims += await self.lab.claim(limit, worker=worker, alone=limit, task_types=KNOWN)
+
+    async def settle(self) -> None:
+        ended = [self.claims.pop() for _ in range(min(len(self.claims), 3))]
+        await self.lab.engine.settle([self.settlement(claim) for claim in ended])
+
+    def settlement(self, claim: Claim) -> Settlement:
+        made, pick = self.tasks(2), self.random.choice
+        younger = [each for each in self.some_ids() if each > claim.ref.task_id]  # no circles
+        outcomes: tuple[Outcome, ...] = (
+            Completed(b"result"),
+            Failed(BROKE),
+            Cancelled("enough"),
+            Retried(BROKE, pick((NO_TIME, SECOND)), pick((False, True))),
+            Snoozed(SECOND, "later"),
+            Released(),
+            Waiting((*younger, *(task.id for task in made))),
+        )
+        return Settlement(claim.ref, pick(outcomes), made, self.progress(), self.logs())
+
+    async def extend(self) -> None:
+        held = [Extension(claim.ref, self.progress(), self.logs()) for claim in self.claims]
+        await self.lab.engine.extend(held, 30 * SECOND)
+
+    async def cancel(self) -> None:
+        await self.lab.engine.cancel(self.some_ids(), "changed my mind")
+
+    async def retry(self) -> None:
+        await self.lab.engine.retry(self.some_ids())
+
+    async def remove(self) -> None:
+        await self.lab.engine.remove(self.some_ids())
+
+    async def fire(self) -> None:
+        await self.lab.engine.fire([Firing("s", self.lab.now(), task) for task in self.tasks(1)])
+
+    async def sweep(self) -> None:
+        await self.lab.engine.promote(20)
+        await self.lab.engine.reclaim(20)
+        await self.lab.engine.prune(20)
+
+    async def document(self) -> None:
+        await self.lab.engine.put([Put("kind", self.random.choice("xy"), b"body")])
+
+    async def queue(self) -> None:
+        name = self.random.choice(QUEUES)
+        await self.lab.engine.pause(name, paused=self.random.choice((False, False, True)))
+        await self.lab.engine.configure([QueueDefinition(name, self.random.randint(1, 3), MINUTE)])
+
+    async def read(self) -> None:
+        await self.lab.find(tags=("t",), user_id="u1")
+        await self.lab.engine.stats()
+        await self.lab.feed()
+
+    async def end(self) -> None:
+        """Let every task that there is come to its end, and remove all of them."""
+        for name in QUEUES:
+            await self.lab.engine.pause(name, paused=False)
+        for _ in range(200):
+            self.lab.clock.advance(2 * MINUTE)
+            await self.lab.engine.promote(1000)
+            await self.lab.engine.reclaim(1000)
+            claims = await self.lab.claim(100, alone=100, task_types=frozenset(TYPES))
+            await self.lab.engine.settle([Settlement(each.ref, Completed()) for each in claims])
+            counts = (await self.lab.engine.stats()).counts
+            if all(count.state.final for count in counts):
+                break
+        self.lab.clock.advance(31 * DAY)
+        while await self.lab.engine.prune(1000):
+            pass
+        await self.lab.engine.promote(1000)  # the index catches up
