@@ -47,6 +47,10 @@ class Claimer:
         self._bus = bus
         self._request = request
         self._slots = slots
+        # While one half runs, the engine looks for the other: a claim of all slots would leave the
+        # worker idle until it is answered, and then the engine until all of it has run (measured on
+        # Redis: 16,500 tasks/s with whole claims, 20,600 to 23,500 with halves).
+        self._at_once = max(1, slots.size // 2)
         self._beside = beside
         self._settling = settling
         self._allowance = allowance
@@ -73,7 +77,7 @@ class Claimer:
             if self._slots.free <= 0 or not self._settling.has_room:
                 await self._unless_stopped(self._demand)
                 continue
-            limit = min(self._slots.free, self._allowance())
+            limit = min(self._slots.free, self._at_once, self._allowance())
             if limit <= 0:
                 return
             alone = min(limit, max(0, self._beside.free))
