@@ -23,14 +23,15 @@ if request[3] then
   end
 end
 
+-- Claim order, of rows or of entries.
 local function before(one, other)
-  if one.live.priority ~= other.live.priority then
-    return one.live.priority > other.live.priority
+  if one.priority ~= other.priority then
+    return one.priority > other.priority
   end
-  if one.live.alone ~= other.live.alone then
-    return one.live.alone
+  if one.alone ~= other.alone then
+    return one.alone
   end
-  return one.live.arrival < other.live.arrival
+  return one.arrival < other.arrival
 end
 
 local function answer(record)
@@ -67,7 +68,7 @@ local function held_already()
       end
     end
   end
-  table.sort(records, before)
+  table.sort(records, function(one, other) return before(one.live, other.live) end)
   return records
 end
 
@@ -129,7 +130,7 @@ local function candidates(lanes, most)
       end
     end
   end
-  table.sort(found, function(one, other) return one.arrived < other.arrived end)
+  table.sort(found, function(one, other) return one.arrival < other.arrival end)
   return found
 end
 
@@ -146,7 +147,9 @@ local function first(open, count)
         return nil
       end
       for at = 1, math.min(#found, left[kind], count - #chosen) do
-        chosen[#chosen + 1] = found[at]
+        local entry = found[at]
+        entry.priority, entry.alone = level.priority, kind == 'alone'
+        chosen[#chosen + 1] = entry
         left[kind] = left[kind] - 1
       end
     end
@@ -169,19 +172,19 @@ local function cancel_expired()
     end
     for _, entry in ipairs(chosen) do
       if entry.expires and entry.expires <= LEDGER.now then
-        met[#met + 1] = {entry = entry, queue = open}
+        met[#met + 1] = entry
       end
     end
   end
   table.sort(met, function(one, other)
-    local a, b = load(one.entry.id), load(other.entry.id)
-    if a.live.queue ~= b.live.queue then
-      return a.live.queue < b.live.queue
+    local queue, other_queue = load(one.id).live.queue, load(other.id).live.queue
+    if queue ~= other_queue then
+      return queue < other_queue
     end
-    return before(a, b)
+    return before(one, other)
   end)
-  for _, each in ipairs(met) do
-    local record = load(each.entry.id)
+  for _, entry in ipairs(met) do
+    local record = load(entry.id)
     if record.live.state == 'pending' then
       STATES.finish(record, 'cancelled', 'expired', nil, nil, 'expired')
     end
@@ -250,25 +253,6 @@ local function start(record)
   return answer(record)
 end
 
--- Delivers what was chosen, lane by lane, and starts it in claim order.
-local function start_chosen(chosen)
-  local by_lane, records = {}, {}
-  for _, entry in ipairs(chosen) do
-    by_lane[entry.lane] = (by_lane[entry.lane] or 0) + 1
-  end
-  for lane, number in pairs(by_lane) do
-    for _, id in ipairs(deliver(lane, worker, number)) do
-      records[#records + 1] = load_whole(id)
-    end
-  end
-  table.sort(records, before)
-  local tasks = {}
-  for at, record in ipairs(records) do
-    tasks[at] = start(record)
-  end
-  return tasks
-end
-
 local function note_turns(passed, now)
   LEDGER.rotated = now
   for name, pass in pairs(passed) do
@@ -278,23 +262,21 @@ local function note_turns(passed, now)
   end
 end
 
--- The only lane of the only queue that has something for this claimer, if it is so: the common case,
--- in which what is delivered need not be looked at before.
-local function only_lane(queues)
+-- The lanes of the only queue that has something for this claimer, from high to low, if it is so and
+-- each priority has one: the common case, in which what is delivered need not be looked at before.
+local function plain_lanes(queues)
   local name, open = next(queues)
   if not name or next(queues, name) or (open.alone > 0 and request[6] > 0) then
     return nil
   end
-  local only
+  local lanes = {}
   for _, level in ipairs(open.levels) do
-    for _, lane in ipairs(level.beside) do
-      if only then
-        return nil
-      end
-      only = lane
+    if #level.beside > 1 then
+      return nil
     end
+    lanes[#lanes + 1] = level.beside[1]
   end
-  return only and name, only
+  return name, lanes
 end
 
 -- Starts a delivered task; nil when it had to be parked.
@@ -314,13 +296,31 @@ local function start_delivered(queue, id)
   return nil
 end
 
--- Takes from one lane until the claimer has enough, and parks what it does not know.
-local function take_from(queue, lane)
+-- Takes from lanes one after the other until the claimer has enough, and parks what it does not know.
+local function take_from(queue, lanes)
   local tasks = {}
-  while #tasks < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
-    for _, id in ipairs(deliver(lane, worker, request[5] - #tasks)) do
-      tasks[#tasks + 1] = start_delivered(queue, id)
+  for _, lane in ipairs(lanes) do
+    while #tasks < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
+      for _, id in ipairs(deliver(lane, worker, request[5] - #tasks)) do
+        tasks[#tasks + 1] = start_delivered(queue, id)
+      end
     end
+  end
+  return tasks
+end
+
+-- Delivers what was chosen, lane by lane, and starts it in claim order.
+local function start_chosen(chosen)
+  local by_lane, tasks = {}, {}
+  for _, entry in ipairs(chosen) do
+    by_lane[entry.lane] = (by_lane[entry.lane] or 0) + 1
+  end
+  for lane, number in pairs(by_lane) do
+    deliver(lane, worker, number)
+  end
+  table.sort(chosen, before)
+  for at, entry in ipairs(chosen) do
+    tasks[at] = start_delivered(string.match(entry.lane, '^[^/]+'), entry.id)
   end
   return tasks
 end
@@ -333,9 +333,9 @@ local function take()
   end
   while true do
     local queues = open_lanes()
-    local name, lane = only_lane(queues)
+    local name, lanes = plain_lanes(queues)
     if name then
-      local tasks = take_from(name, lane)
+      local tasks = take_from(name, lanes)
       local _, passed, now = share({[name] = {beside = #tasks, alone = 0}})
       note_turns(passed, now)
       return tasks

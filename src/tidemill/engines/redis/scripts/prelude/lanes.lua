@@ -139,7 +139,7 @@ end
 local function entry_of(raw, lane)
   local fields = raw[2]
   return {
-    entry = raw[1], arrived = arrived(raw[1]), id = fields[2], type = fields[4],
+    entry = raw[1], arrival = arrived(raw[1]), id = fields[2], type = fields[4],
     expires = fields[6] and tonumber(fields[6]), lane = lane,
   }
 end
@@ -154,7 +154,7 @@ local function mend(lane)
   for _, raw in ipairs(redis.call('XRANGE', key, '-', '+')) do
     local entry = entry_of(raw)
     local record = load(entry.id)
-    local live = record and record.live.arrival == entry.arrived and record.live
+    local live = record and record.live.arrival == entry.arrival and record.live
     if live and live.state == 'running' then
       redis.call('XCLAIM', key, GROUP, live.worker, 0, entry.entry, 'FORCE', 'JUSTID')
     else
