@@ -19,6 +19,7 @@ from servers import server
 from tidemill import Engine, State, Task, TaskQuery
 from tidemill.engine import ClaimRequest
 from tidemill.engines import open_engine
+from tidemill.engines.redis import RedisEngine
 from tidemill.ids import IdMaker
 from tidemill.outcome import Completed, Settlement
 
@@ -26,8 +27,6 @@ HERE = Path(__file__).parent
 BATCH = 500
 PATIENCE = 300.0
 KINDS = ("sqlite", "valkey", "redis")
-CALM = 100_000
-"""Bytes by which a store that nobody works on may change within a second."""
 EVERYSEC = {"appendonly": "yes", "appendfsync": "everysec"}
 
 
@@ -59,14 +58,11 @@ def size(url: str) -> int:
         return used
 
 
-async def calm(url: str) -> None:
-    """Wait until a store stays as large as it is: its indexes have taken in what came before."""
-    before, end = 0, time.monotonic() + PATIENCE
-    while abs((now := size(url)) - before) > CALM:
-        if time.monotonic() > end:
-            raise SystemExit(f"a store still grows after {PATIENCE:g} s: {now:,} bytes")
-        before = now
-        await asyncio.sleep(1)
+async def calm(engine: Engine) -> None:
+    """Let the index of a server's engine take in what came before; a file has none to wait for."""
+    if isinstance(engine, RedisEngine):
+        while await engine.unindexed():
+            await engine.promote(1)
 
 
 @asynccontextmanager

@@ -50,11 +50,10 @@ async def crowded(kind: str, tasks: int, rounds: int, ballast: int, samples: int
 
 
 async def _fill(url: str, kind: str, tasks: int) -> None:
-    """Fill a store, and let a worker without tasks of its own bring the indexes up to date."""
+    """Fill a store, and bring its index up to date."""
     async with opened(url) as engine:
         await fill(engine, kind, tasks)
-        with worker(url, "-Q", "nothing"):
-            await calm(url)
+        await calm(engine)
 
 
 async def _throughput(

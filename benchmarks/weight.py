@@ -30,7 +30,7 @@ async def _weight(kind: str, tasks: int, *, finished: bool) -> float:
             if finished:
                 with worker(url):
                     await wait_completed(engine, PARCEL, tasks)
-                    await calm(url)
+                    await calm(engine)
         return (size(url) - empty) / tasks
 
 

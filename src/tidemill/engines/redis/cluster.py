@@ -292,9 +292,8 @@ class ClusterEngine:
         return total
 
     async def unindexed(self) -> int:
-        """Transitions that are not in the index yet."""
-        seen = [await shard.index(0, search.MOST) for shard in await self._all()]
-        return sum(each.left for each in seen)
+        """Transitions that are not in the index yet; never 0 while all tasks are indexed again."""
+        return sum([await search.behind(shard) for shard in await self._all()])
 
     async def stats(self) -> Stats:
         parts = await asyncio.gather(*(shard.stats() for shard in await self._all()))

@@ -151,8 +151,8 @@ class RedisEngine:
         return await search.reindex(self._shard, told)
 
     async def unindexed(self) -> int:
-        """Transitions that are not in the index yet."""
-        return (await self._shard.index(0, search.MOST)).left
+        """Transitions that are not in the index yet; never 0 while all tasks are indexed again."""
+        return await search.behind(self._shard)
 
     async def stats(self) -> Stats:
         return await self._shard.stats()

@@ -35,6 +35,12 @@ async def catch_up(shard: Shard, steps: int = STEPS) -> int:
     return left
 
 
+async def behind(shard: Shard) -> int:
+    """How many transitions the index does not know; at least 1 while all tasks are indexed again."""
+    indexed = await shard.index(0, MOST)
+    return indexed.left + indexed.again
+
+
 async def reindex(shard: Shard, told: Callable[[int], None]) -> int:
     """Index all tasks again; tells how many it has so far, and answers how many there were."""
     indexed = await shard.index(STEP, MOST, again=True)
