@@ -36,7 +36,7 @@ async def catch_up(shard: Shard, steps: int = STEPS) -> int:
 
 
 async def behind(shard: Shard) -> int:
-    """How many transitions the index does not know; at least 1 while all tasks are indexed again."""
+    """How many transitions the index does not know; at least 1 while it is made again."""
     indexed = await shard.index(0, MOST)
     return indexed.left + indexed.again
 
