@@ -219,7 +219,7 @@ class Link:
         return reply
 
     def _watch_the_primary(self) -> None:
-        """Ask the sentinels now and then: a deposed primary takes writes for a while, to lose them."""
+        """Ask the sentinels now and then: a deposed primary takes writes for a while, in vain."""
         now = asyncio.get_running_loop().time()
         if self.address.mode != "sentinel" or now < self._watched + _WATCH_EVERY:
             return
