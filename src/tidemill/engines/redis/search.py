@@ -24,15 +24,12 @@ MOST: Final = 1_000_000
 readable by id until they are pruned."""
 
 
-async def catch_up(shard: Shard, steps: int = STEPS) -> int:
-    """Index what the feed told since, in so many calls; answers how many transitions are left."""
-    left = 0
+async def catch_up(shard: Shard, steps: int = STEPS) -> None:
+    """Index what the feed told since, in so many calls at most."""
     for _ in range(steps):
         indexed = await shard.index(STEP, MOST)
-        left = indexed.left
-        if not left and not indexed.again:
-            break
-    return left
+        if not indexed.left and not indexed.again:
+            return
 
 
 async def behind(shard: Shard) -> int:

@@ -57,7 +57,7 @@ local function follow()
   while number < limit and at < LEDGER.told do
     local found = redis.call('XRANGE', KEY.feed, '(' .. whole(at), '+', 'COUNT', batches)
     for _, raw in ipairs(found) do
-      local upto, told = arrived(raw[1]), tonumber(raw[2][4])
+      local upto, told = arrival_of(raw[1]), tonumber(raw[2][4])
       if upto - told > at then
         cursor = cursor or '0'
       end

@@ -132,14 +132,14 @@ local function park(record)
   append(record)
 end
 
-local function arrived(entry)
+local function arrival_of(entry)
   return tonumber(string.match(entry, '^%d+'))
 end
 
 local function entry_of(raw, lane)
   local fields = raw[2]
   return {
-    entry = raw[1], arrival = arrived(raw[1]), id = fields[2], type = fields[4],
+    entry = raw[1], arrival = arrival_of(raw[1]), id = fields[2], type = fields[4],
     expires = fields[6] and tonumber(fields[6]), lane = lane,
   }
 end

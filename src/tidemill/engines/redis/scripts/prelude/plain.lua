@@ -2,8 +2,9 @@
 -- Plain tasks have no rules, nothing beside their row, and nobody waits for them. Most tasks are
 -- plain most of the time, and their three common steps (enqueued and pending; running; completed)
 -- touch nothing but the row, one lane and the batch's lists: they are taken here on the row itself,
--- without the tables of a record, in half the time. STATES says what the same steps mean in full;
--- a task that this script has loaded as a record is left to it.
+-- without the tables of a record (a claim: 11.4 us for each task instead of 14.4, a settlement 10.3
+-- instead of 12.4). STATES says what the same steps mean in full; a task that this script has loaded
+-- as a record is left to it.
 
 local PENDING, RUNNING, COMPLETED = STATE_CODES.pending, STATE_CODES.running, STATE_CODES.completed
 local LABELS = 2 -- the mask of a task whose only flag is that people search for it by labels
