@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import workload
 from redis import Redis
-from servers import server
+from servers import ALLOCATOR, server
 
 from tidemill import Engine, State, Task, TaskQuery
 from tidemill.engine import ClaimRequest
@@ -27,7 +27,13 @@ HERE = Path(__file__).parent
 BATCH = 500
 PATIENCE = 300.0
 KINDS = ("sqlite", "valkey", "redis")
-EVERYSEC = {"appendonly": "yes", "appendfsync": "everysec"}
+EVERYSEC = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    # A full store would rewrite its file while it is measured, on one of the machine's two cores,
+    # and an empty one would not.
+    "auto-aof-rewrite-percentage": "0",
+}
 
 
 @contextmanager
@@ -35,14 +41,15 @@ def store(kind: str) -> Iterator[str]:
     """The URL of a new, empty store, which is gone afterwards.
 
     `sqlite` is a file; `valkey` and `redis` are servers of their own, which write their log of
-    commands to the disk every second.
+    commands to the disk every second. Valkey gets jemalloc, where that is installed.
     """
     with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as folder:
         match kind:
             case "sqlite":
                 yield f"sqlite:///{folder}/tasks.db"
             case "valkey" | "redis":
-                with server(Path(folder), kind=kind, config=EVERYSEC) as started:
+                preload = ALLOCATOR if kind == "valkey" else ""
+                with server(Path(folder), kind=kind, config=EVERYSEC, preload=preload) as started:
                     yield started.url
             case _:
                 raise SystemExit(f"no engine {kind!r} to measure; known: {', '.join(KINDS)}")

@@ -21,6 +21,7 @@ from crowded import crowded
 from figures import Figure, Machine, machine, markdown
 from reads import reads
 from resident import at_rest, latency, recovery
+from servers import ALLOCATOR
 from starting import starts
 from throughput import enqueues, loops
 from weight import weights
@@ -128,7 +129,8 @@ async def _engine(kind: str) -> str:
         async with opened(url) as engine:
             info = engine.info
             versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
-            return f"{info.name} ({versions}; durability {info.durability})"
+            with_jemalloc = "; with jemalloc" if kind == "valkey" and ALLOCATOR else ""
+            return f"{info.name} ({versions}{with_jemalloc}; durability {info.durability})"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Server:
         lines: Mapping[str, str],
         tls: Certificates | None,
         sentinel: bool,
+        preload: str,
     ) -> None:
         self.folder = folder
         self.port = port
@@ -56,6 +57,7 @@ class Server:
         self.certificates = tls
         self._password = lines.get("requirepass")
         self._sentinel = sentinel
+        self._before = ("env", f"LD_PRELOAD={preload}") if preload else ()
         self._process = Process(folder / "log")
 
     @property
@@ -78,7 +80,7 @@ class Server:
         """Start it, with options that win over its file, and wait until it serves its data."""
         mode = ("--sentinel",) if self._sentinel else ()
         conf = str(self.folder / "server.conf")
-        self._process.start([program(self.kind), conf, *options, *mode])
+        self._process.start([*self._before, program(self.kind), conf, *options, *mode])
         deadline = time.monotonic() + 30
         while not self._serves():
             if not self.running:
@@ -147,16 +149,20 @@ def server(
     users: Mapping[str, str] = {},
     port: int | None = None,
     tls: bool = False,
+    preload: str = "",
 ) -> Iterator[Server]:
     """A started server, killed at the end.
 
     `config` are lines of its configuration file (the text behind the name, as it stands there:
     `{"save": '""'}`), `users` the rules of users by name (`{"default": "off"}`). It keeps nothing
-    on disk unless told to. Without a port it takes a free one.
+    on disk unless told to. Without a port it takes a free one. `preload` names a library that the
+    program is to load first.
     """
     if tls and kind not in TLS_KINDS:
         raise ValueError(f"This {kind} speaks no TLS: put Proxy(server.port, tls=…) before it")
-    with prepared(folder, kind=kind, config=config, users=users, port=port, tls=tls) as made:
+    with prepared(
+        folder, kind=kind, config=config, users=users, port=port, tls=tls, preload=preload
+    ) as made:
         made.start()
         yield made
 
@@ -171,6 +177,7 @@ def prepared(
     port: int | None = None,
     tls: bool = False,
     sentinel: bool = False,
+    preload: str = "",
 ) -> Iterator[Server]:
     """A server that is not started yet; killed at the end, its port given back."""
     with contextlib.ExitStack() as stack:
@@ -184,7 +191,9 @@ def prepared(
         text = [f"{name} {value}" for name, value in lines.items()]
         text += [f"user {name} on {rules}" for name, rules in users.items()]
         (folder / "server.conf").write_text("\n".join([*text, _OURSELVES, ""]))
-        made = Server(folder, port, kind=kind, lines=lines, tls=shown, sentinel=sentinel)
+        made = Server(
+            folder, port, kind=kind, lines=lines, tls=shown, sentinel=sentinel, preload=preload
+        )
         stack.callback(made.close)
         yield made
 

@@ -172,12 +172,28 @@ async def test_the_index_is_capped_and_lets_the_oldest_completed_tasks_go(
         waiting = [await lab.add(delay=timedelta(hours=1)) for _ in range(10)]
         ids = [*await completed(lab, 60), *await completed(lab, 60)]
         await lab.engine.promote(1)
-        assert await lab.found() == [*ids[:-41:-1], *waiting[::-1]]
-        assert await lab.found(tags=("t",)) == ids[:-41:-1]
+        assert await lab.found() == [*ids[:-51:-1], *waiting[::-1]]
+        assert await lab.found(tags=("t",)) == ids[:-51:-1]
         assert len(await lab.find(ids=tuple(ids))) == 120
         sizes = [
             await look.ask("ZCARD", key) for key in await look.keys() if ":index:place:" in key
         ]
-        assert sum(sizes) == 50
+        assert sum(sizes) == 60
         assert await lab.engine.remove(ids) == [True] * 120
         assert await lab.found() == waiting[::-1]
+
+
+async def test_the_feed_keeps_what_the_index_has_not_taken_in(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all tasks would be indexed again whenever a burst outruns it."""
+    monkeypatch.setattr(search, "STEPS", 0)
+    async with opened(url) as lab:
+        first = await lab.end_of_feed()
+        for _ in range(3):
+            tasks = [lab.new() for _ in range(40_000)]
+            for start in range(0, len(tasks), 2_000):
+                await lab.enqueue(*tasks[start : start + 2_000])
+        page = await lab.engine.feed(first, 1, timedelta(0))
+        assert not page.cut
+        assert await indexed(lab).unindexed() >= 120_000

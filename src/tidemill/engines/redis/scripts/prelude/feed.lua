@@ -4,8 +4,12 @@
 -- go the same way one after another share a group. `bare` tasks have neither labels nor an error, so
 -- that the index need not look at their records. The entry's id is the number of transitions up to
 -- and with it, so that a cursor is a number.
+--
+-- It keeps the last FEED_LENGTH transitions, and what the index has not taken in yet: where the feed
+-- is cut before that, all tasks must be indexed again. At FEED_MOST it is cut all the same.
 
 local FEED_LENGTH = 100000
+local FEED_MOST = 1000000
 local TOLD = {}
 local TOLD_NOW = 0
 local LAST = {}
@@ -56,10 +60,15 @@ local function save_counts()
   end
 end
 
+local function first_kept()
+  local indexed = tonumber(redis.call('HGET', KEY.indexed, 'told') or 0)
+  return math.max(0, LEDGER.told - FEED_MOST, math.min(LEDGER.told - FEED_LENGTH, indexed))
+end
+
 local function save_feed()
   if TOLD_NOW > 0 then
     LEDGER.told = LEDGER.told + TOLD_NOW
-    redis.call('XADD', KEY.feed, 'MINID', '~', math.max(0, LEDGER.told - FEED_LENGTH),
+    redis.call('XADD', KEY.feed, 'MINID', '~', whole(first_kept()),
       whole(LEDGER.told) .. '-0', 'at', LEDGER.now, 'n', TOLD_NOW, 'told', cmsgpack.pack(TOLD))
   end
 end

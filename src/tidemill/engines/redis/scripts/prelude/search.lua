@@ -116,12 +116,16 @@ local function hide(record)
   end
 end
 
--- Writes all that was shown and hidden, many tasks at a time, and counts the tasks.
+local function is_completed(name)
+  return string.find(name, '^place:.*/completed$') ~= nil
+end
+
+-- Writes all that was shown and hidden, many tasks at a time, and counts the completed ones.
 local function save_index()
   local change = 0
   for name, ids in pairs(TAKEN) do
     local gone = in_parts(ids, 'ZREM', KEY.index .. name)
-    change = change - (string.sub(name, 1, 6) == 'place:' and gone or 0)
+    change = change - (is_completed(name) and gone or 0)
   end
   for name, ids in pairs(ADDED) do
     local pairs_of = {}
@@ -129,17 +133,19 @@ local function save_index()
       pairs_of[2 * at - 1], pairs_of[2 * at] = 0, id
     end
     local come = in_parts(pairs_of, 'ZADD', KEY.index .. name)
-    change = change + (string.sub(name, 1, 6) == 'place:' and come or 0)
+    change = change + (is_completed(name) and come or 0)
   end
   if change ~= 0 then
-    redis.call('HINCRBY', KEY.indexed, 'tasks', change)
+    redis.call('HINCRBY', KEY.indexed, 'completed', change)
   end
   ADDED, TAKEN = {}, {}
 end
 
--- Takes the oldest completed tasks out of the index while it holds more than so many.
+-- Takes the oldest completed tasks out of the index while it holds more of them than so many. Those
+-- that are shown nowhere else go without a look at their records.
 local function keep_index_below(most, at_once)
-  local over = math.min(at_once, tonumber(redis.call('HGET', KEY.indexed, 'tasks') or 0) - most)
+  local completed = tonumber(redis.call('HGET', KEY.indexed, 'completed') or 0)
+  local over = math.min(at_once, completed - most)
   if over <= 0 then
     return
   end
@@ -151,13 +157,12 @@ local function keep_index_below(most, at_once)
       longest, length = key, here
     end
   end
+  local place = longest and string.sub(longest, #KEY.index + 1)
   for _, id in ipairs(longest and redis.call('ZRANGE', longest, 0, over - 1) or {}) do
-    local record = load(id)
-    if record then
-      hide(record)
-      redis.call('HDEL', record.key, 'shown')
-    else
-      redis.call('ZREM', longest, id)
+    note(TAKEN, place, id)
+    if redis.call('HEXISTS', KEY.task .. id, 'shown') == 1 then
+      hide(load(id))
+      redis.call('HDEL', KEY.task .. id, 'shown')
     end
   end
   save_index()
