@@ -11,10 +11,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench chaos chaos-servers model lock clean
+.PHONY: help install demo up test check format bench chaos chaos-servers chaos-schedules model lock clean
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Create .venv with everything that development needs
 
@@ -48,6 +48,9 @@ chaos: $(INSTALLED) ## Kill and freeze workers and servers at random while tasks
 
 chaos-servers: $(INSTALLED) ## Kill workers and their server at random under 20,000 tasks
 	$(BIN)/python -m tests.chaos servers $(ARGS)
+
+chaos-schedules: $(INSTALLED) ## Kill schedulers at random while 20,000 schedules fire
+	$(BIN)/python -m tests.chaos schedules $(ARGS)
 
 model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
 	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)

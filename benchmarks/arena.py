@@ -87,7 +87,20 @@ async def opened(url: str) -> AsyncIterator[Engine]:
 @contextmanager
 def worker(url: str, *flags: str) -> Iterator[psutil.Process]:
     """A worker in a process of its own, with default settings and these flags."""
-    words = [sys.executable, "-m", "tidemill", "worker", "-A", "workload:app", *flags]
+    with _running(url, "worker", *flags) as process:
+        yield process
+
+
+@contextmanager
+def scheduler(url: str) -> Iterator[psutil.Process]:
+    """A process that fires schedules, promotes, reclaims and prunes, and runs no tasks."""
+    with _running(url, "scheduler") as process:
+        yield process
+
+
+@contextmanager
+def _running(url: str, command: str, *flags: str) -> Iterator[psutil.Process]:
+    words = [sys.executable, "-m", "tidemill", command, "-A", "workload:app", *flags]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             words,
@@ -101,7 +114,7 @@ def worker(url: str, *flags: str) -> Iterator[psutil.Process]:
             yield psutil.Process(process.pid)
             if process.poll() not in {None, -9}:
                 log.seek(0)
-                raise SystemExit(f"the worker ended early: {log.read().decode()}")
+                raise SystemExit(f"the {command} ended early: {log.read().decode()}")
         finally:
             process.terminate()
             try:
@@ -119,6 +132,11 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 def memory(process: psutil.Process) -> float:
     """Resident memory of a worker with all that it started, in MB (millions of bytes)."""
     return sum(each.memory_info().rss for each in family(process)) / 1e6
+
+
+def cpu(process: psutil.Process) -> float:
+    """Seconds of processor time that a worker took so far, with all that it started."""
+    return sum(sum(each.cpu_times()[:2]) for each in family(process))
 
 
 async def enqueue(name: str, tasks: int, batch: int = BATCH) -> list[str]:
@@ -175,25 +193,29 @@ def _instant(at: datetime | None) -> datetime:
 
 
 async def fill(engine: Engine, kind: str, tasks: int) -> None:
-    """Put so many tasks into a store: `lower` in priority, `elsewhere`, `delayed` or `finished`."""
-    face = workload.ballast
+    """Put so many tasks into a store: `lower`, `elsewhere`, `delayed`, `finished` or `spent`.
+
+    That is: of a lower priority, in another queue, due tomorrow, completed, or completed and to be
+    pruned at once.
+    """
+    face = workload.spent if kind == "spent" else workload.ballast
     if kind == "delayed":
         face = face.options(delay=timedelta(days=1))
     elif kind == "elsewhere":
         face = face.options(queue="elsewhere")
     for start in range(0, tasks, 2 * BATCH):
         await face.enqueue_many([{}] * min(2 * BATCH, tasks - start))
-        if kind == "finished":
-            await _finish(engine)
+        if kind in {"finished", "spent"}:
+            await _finish(engine, face.name)
 
 
-async def _finish(engine: Engine) -> None:
-    """Complete what is pending."""
+async def _finish(engine: Engine, name: str) -> None:
+    """Complete what is pending of a type."""
     request = ClaimRequest(
         claim_id=IdMaker().make(),
         worker="fill",
         queues=None,
-        task_types=frozenset({workload.BALLAST}),
+        task_types=frozenset({name}),
         limit=2 * BATCH,
     )
     claims = await engine.claim(request)

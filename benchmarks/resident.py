@@ -4,11 +4,10 @@ import asyncio
 import random
 import time
 
-import psutil
 import workload
 from arena import (
+    cpu,
     enqueue,
-    family,
     memory,
     opened,
     recount,
@@ -56,9 +55,9 @@ async def at_rest(kind: str, tasks: int, seconds: float) -> list[Figure]:
             with worker(url) as process:
                 await _settled(engine_tasks=1)
                 rest = memory(process)
-                before = _cpu(process)
+                before = cpu(process)
                 await asyncio.sleep(seconds)
-                share = (_cpu(process) - before) / seconds
+                share = (cpu(process) - before) / seconds
                 await enqueue(NOOP, tasks)
                 await wait_completed(engine, NOOP, tasks)
                 after = memory(process)
@@ -67,10 +66,6 @@ async def at_rest(kind: str, tasks: int, seconds: float) -> list[Figure]:
         Figure("worker memory at rest (RSS)", rest, "MB", 80, "<="),
         Figure(f"worker memory after {tasks:,} tasks (RSS)", after, "MB", 80, "<="),
     ]
-
-
-def _cpu(process: psutil.Process) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in family(process))
 
 
 async def recovery(kind: str, tasks: int) -> list[Figure]:

@@ -19,8 +19,11 @@ from arena import KINDS, opened, store
 from contest import Effort, contest
 from crowded import crowded
 from figures import Figure, Machine, machine, markdown
+from history import history
+from pruning import pruning
 from reads import reads
 from resident import at_rest, latency, recovery
+from schedules import schedules
 from servers import ALLOCATOR
 from starting import starts
 from throughput import enqueues, loops
@@ -38,6 +41,9 @@ class Sizes(msgspec.Struct, frozen=True):
     idle: float = 10.0
     starts: int = 9
     seconds: float = 4.0
+    schedules: int = 10_000
+    minute: float = 60.0
+    spent: int = 500_000
     peers: tuple[str, ...] = ()
 
 
@@ -50,6 +56,9 @@ QUICK = Sizes(
     idle=3.0,
     starts=3,
     seconds=1.0,
+    schedules=1_000,
+    minute=10.0,
+    spent=20_000,
 )
 
 Part = Callable[[str, Sizes], Coroutine[Any, Any, list[Figure]]]
@@ -78,6 +87,9 @@ PARTS: dict[str, Part] = {
     "rest": lambda kind, of: at_rest(kind, of.many, of.idle),
     "recovery": lambda kind, _: recovery(kind, 3),
     "reads": lambda kind, of: reads(kind, of.ballast, of.samples),
+    "schedules": lambda kind, of: schedules(kind, of.schedules, of.minute),
+    "history": lambda kind, of: history(kind, of.ballast, of.tasks, of.samples // 20),
+    "pruning": lambda kind, of: pruning(kind, of.spent),
     "memory": lambda kind, of: weights(kind, of.many),
     "stores": lambda kind, of: crowded(kind, of.tasks, of.rounds, of.ballast, of.samples // 2),
 }

@@ -6,6 +6,7 @@ The engine comes from `TIDEMILL_URL`, everything else stays as it is by default.
 import asyncio
 import random
 import time
+from datetime import timedelta
 
 from peers.tally import mark
 
@@ -13,6 +14,7 @@ from tidemill import Context, Tidemill
 
 NOOP = "bench.noop"
 BALLAST = "bench.ballast"
+SPENT = "bench.spent"
 STAMP = "bench.stamp"
 HANG = "bench.hang"
 TALLIED = "bench.tallied"
@@ -30,6 +32,11 @@ async def noop() -> None:
 async def ballast() -> None:
     """Tasks that lie in the way; a worker that takes one nevertheless is busy for a while."""
     await asyncio.sleep(random.uniform(0, 0.1))
+
+
+@app.task(name=SPENT, retention=timedelta(0))
+async def spent() -> None:
+    """Tasks that are not kept once they are final."""
 
 
 @app.task(name=STAMP)

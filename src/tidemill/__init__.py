@@ -8,19 +8,24 @@
     handle = await send.enqueue(to="a@example.org")
     print(await handle.result())
 
-Everything public is named here, the helpers for tests in `tidemill.testing`.
+Everything public is named here. `tidemill.backup` makes backups, `tidemill.testing` helps tests.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from tidemill.app import BlockingHandle, Call, Handle, Middleware, Options, TaskFunction, Tidemill
+from tidemill.app.failed import Failed, FailedGroup, FailedGroups, RetryReport
 from tidemill.backoff import Backoff, exponential, fixed, linear, polynomial, quadratic
 from tidemill.clock import Clock, SystemClock, VirtualClock
 from tidemill.codec import Codec
 from tidemill.context import Context, Resource
 from tidemill.engine import (
     Engine,
+    Fire,
+    Fired,
     QueueDefinition,
+    Resolution,
+    Retrial,
     StateCount,
     Stats,
     TaskPage,
@@ -37,6 +42,7 @@ from tidemill.errors import (
     EngineFull,
     EngineRefused,
     EngineUnavailable,
+    InvalidSchedule,
     InvalidTransition,
     LeaseLostError,
     NotFound,
@@ -49,6 +55,8 @@ from tidemill.errors import (
     ResultInvalid,
     ResultTimeout,
     Retry,
+    ScheduleExists,
+    ScheduleNotFound,
     SchemaTooNew,
     SoftTimeout,
     TaskCancelledError,
@@ -64,6 +72,10 @@ from tidemill.events import (
     EngineRecovered,
     Event,
     LeaseLost,
+    ScheduleBroken,
+    ScheduleFired,
+    ScheduleMissed,
+    ScheduleSkipped,
     TaskCancelled,
     TaskCompleted,
     TaskEnqueued,
@@ -83,11 +95,16 @@ from tidemill.events import (
 from tidemill.outcome import Cancel, Snooze
 from tidemill.retry import NEVER, RetryPolicy, RetryRule
 from tidemill.settings import Defaults, Settings, WorkerSettings
+from tidemill.statistics import Point, QueueStatistics, Statistics
 from tidemill.task import Attempt, LogLine, Progress, Retention, State, Task, TaskError
 from tidemill.task_type import TaskType, Unique
 
 if TYPE_CHECKING:
+    from tidemill.app.defining import ScheduleChanges, ScheduleOptions
+    from tidemill.app.schedules import ScheduleInfo, SchedulerStatistics, Schedules
+    from tidemill.backup import BackupReport, InvalidBackup, RestoreReport
     from tidemill.node import Node
+    from tidemill.schedule import Cron, Every, Misfire, Once, Overlap, Schedule
 
 __version__ = "0.1.0"
 
@@ -95,6 +112,7 @@ __all__ = [
     "NEVER",
     "Attempt",
     "Backoff",
+    "BackupReport",
     "BlockingHandle",
     "Call",
     "Cancel",
@@ -103,6 +121,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Context",
+    "Cron",
     "DeclarationError",
     "Defaults",
     "DuplicateUniqueKey",
@@ -114,36 +133,66 @@ __all__ = [
     "EngineRefused",
     "EngineUnavailable",
     "Event",
+    "Every",
+    "Failed",
+    "FailedGroup",
+    "FailedGroups",
+    "Fire",
+    "Fired",
     "Handle",
+    "InvalidBackup",
+    "InvalidSchedule",
     "InvalidTransition",
     "LeaseLost",
     "LeaseLostError",
     "LogLine",
     "Middleware",
+    "Misfire",
     "Node",
     "NotFound",
+    "Once",
     "Options",
+    "Overlap",
     "PayloadError",
     "PayloadInvalid",
     "PayloadTooLarge",
     "PayloadUndecodable",
     "Permanent",
+    "Point",
     "Progress",
     "QueueDefinition",
     "QueueNotFound",
+    "QueueStatistics",
+    "Resolution",
     "Resource",
+    "RestoreReport",
     "ResultInvalid",
     "ResultTimeout",
     "Retention",
+    "Retrial",
     "Retry",
     "RetryPolicy",
+    "RetryReport",
     "RetryRule",
+    "Schedule",
+    "ScheduleBroken",
+    "ScheduleChanges",
+    "ScheduleExists",
+    "ScheduleFired",
+    "ScheduleInfo",
+    "ScheduleMissed",
+    "ScheduleNotFound",
+    "ScheduleOptions",
+    "ScheduleSkipped",
+    "SchedulerStatistics",
+    "Schedules",
     "SchemaTooNew",
     "Settings",
     "Snooze",
     "SoftTimeout",
     "State",
     "StateCount",
+    "Statistics",
     "Stats",
     "SystemClock",
     "Task",
@@ -189,10 +238,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the node when it is first named: who only enqueues need not load it."""
-    if name == "Node":
-        from tidemill.node import Node  # noqa: PLC0415  # see above
+_LATER = {
+    "tidemill.app.defining": ("ScheduleChanges", "ScheduleOptions"),
+    "tidemill.app.schedules": ("ScheduleInfo", "SchedulerStatistics", "Schedules"),
+    "tidemill.backup": ("BackupReport", "InvalidBackup", "RestoreReport"),
+    "tidemill.node": ("Node",),
+    "tidemill.schedule": ("Cron", "Every", "Misfire", "Once", "Overlap", "Schedule"),
+}
+"""Modules that are imported when one of their names is first used: who enqueues needs none."""
 
-        return Node
+
+def __getattr__(name: str) -> Any:
+    """Find a name of `_LATER`."""
+    from importlib import import_module  # noqa: PLC0415  # no public name of ours
+
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'tidemill' has no attribute {name!r}")

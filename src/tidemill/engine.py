@@ -109,12 +109,138 @@ class Retrial(StrEnum):
     KEY_TAKEN = "key_taken"
 
 
+SCHEDULE = "schedule"
+"""The kind of the documents that define schedules, by name."""
+
+
 class Firing(msgspec.Struct, frozen=True):
-    """One instant of a schedule, and the task that it enqueues (id from `ids.fire_id`)."""
+    """One instant of a schedule, and the task that it enqueues (id from `ids.fire_id`).
+
+    `version` is that of the schedule's document from which the firing was worked out, None where
+    it has none. Without a task it says that the instants up to this one were missed, and how many.
+    `by_hand`: somebody runs the schedule out of turn; its mark stays where it is.
+    """
 
     schedule: str
     at: datetime
-    task: NewTask
+    task: NewTask | None
+    version: int | None = None
+    missed: int = 0
+    by_hand: bool = False
+
+
+class Fired(StrEnum):
+    """What became of a firing. The first three are kept as a `Fire` of the schedule."""
+
+    FIRED = "fired"
+    SKIPPED = "skipped"  # its task's unique key was held
+    MISSED = "missed"  # it had no task
+    ALREADY = "already"  # this instant, or a later one, was fired before
+    EARLY = "early"  # its instant is still ahead
+    CHANGED = "changed"  # the schedule's document has another version, or is gone
+
+
+class Fire(msgspec.Struct, frozen=True, kw_only=True):
+    """One instant of a schedule that was fired, skipped or missed, `recorded_at` by the engine.
+
+    `task_id` is the task that was enqueued, or the holder of the key for which it was skipped;
+    None, and the number of instants, where they were missed.
+    """
+
+    at: datetime
+    recorded_at: datetime
+    outcome: Fired
+    task_id: str | None = None
+    missed: int = 0
+    by_hand: bool = False
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a schedule has come: the last instant decided, how often it fired, its last fires.
+
+    `count` counts what was fired, also by hand. `fires` are the newest first, FIRES_KEPT at most.
+    """
+
+    schedule: str
+    at: datetime | None = None
+    count: int = 0
+    fires: tuple[Fire, ...] = ()
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """The marks asked for, in order, and the engine's now."""
+
+    at: datetime
+    marks: tuple[Mark, ...]
+
+
+class Resolution(StrEnum):
+    """How long the stretches of time are that attempts are counted in; each begins at its UTC."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> timedelta:
+        """How long one is."""
+        return _LENGTHS[self]
+
+    @property
+    def kept(self) -> timedelta | None:
+        """For how long at least it is kept; None: for ever."""
+        return _KEPT[self]
+
+
+_LENGTHS = {
+    Resolution.MINUTE: timedelta(minutes=1),
+    Resolution.HOUR: timedelta(hours=1),
+    Resolution.DAY: timedelta(days=1),
+}
+_KEPT = {
+    Resolution.MINUTE: timedelta(hours=48),
+    Resolution.HOUR: timedelta(days=90),
+    Resolution.DAY: None,
+}
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stretches to read: those that begin at or after `since` and before `until`.
+
+    Empty collections do not restrict.
+    """
+
+    since: datetime
+    until: datetime
+    resolution: Resolution = Resolution.MINUTE
+    queues: frozenset[str] = frozenset()
+    task_types: frozenset[str] = frozenset()
+
+
+# A reading has tens of thousands of tallies, none of which can be part of a cycle: without them
+# the collector's passes took a third of its time.
+class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What ended in one stretch of time, of one task type in one queue.
+
+    `completed`, `failed` and `cancelled` count tasks, `retried` and `reclaimed` attempts that were
+    followed by another. The times are of attempts that were settled as completed, failed or
+    retried: how long they `ran`, and `waited` for since their due instant, summed in microseconds
+    and counted by slot of `histogram.slot`.
+    """
+
+    resolution: Resolution
+    at: datetime
+    queue: str
+    task_type: str
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    reclaimed: int = 0
+    ran: int = 0
+    waited: int = 0
+    runs: dict[int, int] = {}
+    waits: dict[int, int] = {}
 
 
 class QueueDefinition(msgspec.Struct, frozen=True):
@@ -212,8 +338,8 @@ class Transition(msgspec.Struct, frozen=True):
 
     `cause` is one of `enqueued`, `replaced`, `promoted`, `admitted`, `claimed`, `progress`,
     `completed`, `retried`, `failed`, `cancelled`, `snoozed`, `waiting`, `released`, `reclaimed`,
-    `expired`, `cancel_requested`, `manual_retry`, `children_final`, `removed`. `state` is the
-    state afterwards.
+    `expired`, `cancel_requested`, `manual_retry`, `children_final`, `removed`, `restored`. `state`
+    is the state afterwards.
     """
 
     at: datetime
@@ -329,7 +455,10 @@ class Engine(Protocol):
         ...
 
     async def prune(self, limit: int) -> int:
-        """Remove final tasks whose retention is over, with all that belongs to them."""
+        """Remove final tasks whose retention is over, with all that belongs to them.
+
+        History that is older than its resolution is kept goes too, and is not counted.
+        """
         ...
 
     # operate
@@ -354,11 +483,22 @@ class Engine(Protocol):
         """Create queues or change their settings."""
         ...
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
         """Enqueue each firing's task unless its schedule already fired then or later.
 
         Moving the schedule's mark and enqueueing are one step. An instant after the engine's
-        now is refused, also with False.
+        now is refused, and so is a firing worked out from another version of its schedule.
+        """
+        ...
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        """Take in what another engine gave, tasks with all details; False: the id is known.
+
+        A task keeps its id, instants, attempts and what it left. One that was running, or waited
+        for children, is pending again without an attempt spent; one whose cancel was requested is
+        cancelled. A unique key that is held is not taken. Marks and tallies that are there stay.
         """
         ...
 
@@ -381,6 +521,17 @@ class Engine(Protocol):
 
     # observe
 
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        """How far each schedule has come, with at most so many of its last fires."""
+        ...
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        """What ended when, oldest first, then by queue and task type; kept when tasks are pruned.
+
+        Stretches in which nothing ended are left out.
+        """
+        ...
+
     async def find(self, query: TaskQuery) -> TaskPage:
         """Find tasks for people; never scans more than its filters need."""
         ...
@@ -396,6 +547,9 @@ class Engine(Protocol):
         """
         ...
 
+
+FIRES_KEPT = 50
+"""Fires that are kept of each schedule."""
 
 MAX_CRASHES = 3
 """Attempts that may end the child process they run in before a task is failed as poison."""

@@ -3,6 +3,7 @@
     TidemillError
     ├── ConfigError
     ├── DeclarationError
+    ├── InvalidSchedule
     ├── PayloadError
     │   ├── PayloadInvalid
     │   ├── PayloadTooLarge
@@ -11,9 +12,11 @@
     ├── NotFound
     │   ├── UnknownTaskType
     │   ├── TaskNotFound
-    │   └── QueueNotFound
+    │   ├── QueueNotFound
+    │   └── ScheduleNotFound
     ├── Conflict
     │   ├── DuplicateUniqueKey
+    │   ├── ScheduleExists
     │   ├── TaskNotFinished
     │   └── InvalidTransition
     ├── EngineError
@@ -80,6 +83,25 @@ class DeclarationError(TidemillError):
 
     slug = "declaration-invalid"
     exit_code = 2
+
+
+class InvalidSchedule(TidemillError):
+    """A schedule is defined in a way that can never work.
+
+    `field` names what is wrong (`minute`, `timezone`, `period`); `column` is where in a cron
+    expression, from 0. Both are None where nothing single is at fault.
+    """
+
+    slug = "invalid-schedule"
+    exit_code = 2
+
+    def __init__(
+        self, reason: str = "", *, field: str | None = None, column: int | None = None
+    ) -> None:
+        """Say what is wrong, and where."""
+        super().__init__(reason)
+        self.field = field
+        self.column = column
 
 
 class PayloadError(TidemillError):
@@ -181,6 +203,16 @@ class QueueNotFound(NotFound):
         self.queue = queue
 
 
+class ScheduleNotFound(NotFound):
+    """There is no schedule of that name."""
+
+    slug = "schedule-not-found"
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(f"there is no schedule called {schedule!r}")
+        self.schedule = schedule
+
+
 class Conflict(TidemillError):
     """The state of things does not allow that."""
 
@@ -199,6 +231,18 @@ class DuplicateUniqueKey(Conflict):
         super().__init__(f"the unique key {unique_key!r} is held by the task {task_id}")
         self.unique_key = unique_key
         self.task_id = str(task_id)
+
+
+class ScheduleExists(Conflict):
+    """There is a schedule of that name already."""
+
+    slug = "schedule-exists"
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(
+            f"there is a schedule called {schedule!r} already: update it, or choose another name"
+        )
+        self.schedule = schedule
 
 
 class TaskNotFinished(Conflict):

@@ -5,7 +5,7 @@ process. The engine's feed is the journal that survives. `docs/events.md` lists 
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -108,6 +108,41 @@ class TaskTypeUnknown(Event, frozen=True):
 
     task_type: str
     queue: str
+
+
+class ScheduleFired(Event, frozen=True):
+    """A scheduler of this process enqueued a schedule's task, `lag` after its instant."""
+
+    schedule: str
+    at: datetime
+    task_id: str
+    lag: timedelta
+
+
+class ScheduleSkipped(Event, frozen=True):
+    """An instant enqueued nothing, because the task of an earlier one is not final.
+
+    `task_id` is that earlier task.
+    """
+
+    schedule: str
+    at: datetime
+    task_id: str
+
+
+class ScheduleMissed(Event, frozen=True):
+    """Instants up to `at` were not fired in time, and the schedule's policy drops them."""
+
+    schedule: str
+    at: datetime
+    missed: int
+
+
+class ScheduleBroken(Event, frozen=True):
+    """A schedule cannot be planned or fired; told once for each version of its definition."""
+
+    schedule: str
+    problem: str
 
 
 class WorkerStarted(Event, frozen=True):

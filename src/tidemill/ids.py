@@ -95,9 +95,13 @@ def id_text(raw: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def fire_id(schedule: str, instant: datetime) -> str:
-    """The id of the task that a schedule fires at an instant: the same wherever it is made."""
-    return str(uuid.uuid5(_NAMESPACE, f"fire:{schedule}:{to_micros(instant)}"))
+def fire_id(schedule: str, instant: datetime, queue: str = "") -> str:
+    """The id of the task that a schedule fires at an instant: the same wherever it is made.
+
+    Like any other it ends with the mark of the task's queue.
+    """
+    made = str(uuid.uuid5(_NAMESPACE, f"fire:{schedule}:{to_micros(instant)}"))
+    return f"{made[:-4]}{queue_mark(queue):04x}"
 
 
 def child_id(parent: str, ordinal: int) -> str:

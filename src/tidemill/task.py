@@ -35,14 +35,15 @@ FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 class UniqueKey(msgspec.Struct, frozen=True):
     """At most one task of a queue holds a key.
 
-    `until` says for how long: the task's start, its end (any final state), or a duration counted
-    from enqueueing, whatever becomes of the task. On conflict the first task is answered;
+    It holds it until its start or its end (any final state), or, when the key is `lasting`, for
+    that long from enqueueing, whatever becomes of it. On conflict the first task is answered;
     `replace` gives it the new payload, priority and run time while it is scheduled (debounce).
     """
 
     key: str
-    until: Literal["start", "end"] | timedelta = "end"
+    until: Literal["start", "end"] = "end"
     on_conflict: Literal["keep", "replace", "reject"] = "keep"
+    lasting: timedelta | None = None
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -221,8 +222,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False
     crashes: int = 0
     blocked_on: str | None = None
-    unique_key: str | None = None
-    limit_key: str | None = None
+    unique: UniqueKey | None = None
+    limit: Limit | None = None
     user_id: str | None = None
     project_id: str | None = None
     tags: tuple[str, ...] = ()

@@ -27,7 +27,8 @@ class Unique(msgspec.Struct, frozen=True):
     """At most one task of a type per key, in a queue: two types never share a key.
 
     `key` is a template over the arguments (`"index:{document_id}"`) or a function that takes all
-    of them by name. `until` and `on_conflict` mean what they mean in `UniqueKey`.
+    of them by name. It is held until the task's start, its end, or for a duration from enqueueing;
+    `on_conflict` means what it means in `UniqueKey`.
     """
 
     key: str | Callable[..., str]
@@ -63,7 +64,10 @@ class Unique(msgspec.Struct, frozen=True):
                 raise DeclarationError(
                     f"the unique key function of {task_type} answered {text!r}, not a text"
                 )
-        return UniqueKey(f"{task_type}:{text}", self.until, self.on_conflict)
+        key = f"{task_type}:{text}"
+        if isinstance(self.until, timedelta):
+            return UniqueKey(key, on_conflict=self.on_conflict, lasting=self.until)
+        return UniqueKey(key, self.until, self.on_conflict)
 
 
 class TaskType(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from tidemill import (
     Context,
     Defaults,
     LeaseLost,
+    ScheduleFired,
     Settings,
     TaskCompleted,
     Tidemill,
@@ -91,5 +92,9 @@ def build(plan: Plan) -> Tidemill:
     @app.on(LeaseLost)
     def lost(event: LeaseLost) -> None:
         ledger.write("lost", event.task_id, event.attempt)
+
+    @app.on(ScheduleFired)
+    def fired(event: ScheduleFired) -> None:
+        ledger.write("fired", event.task_id)
 
     return app

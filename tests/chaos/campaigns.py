@@ -12,6 +12,7 @@ from tests.chaos.failovers import Failovers, failovers
 from tests.chaos.kills import Kills, kills
 from tests.chaos.poison import Poison, poison
 from tests.chaos.report import Report
+from tests.chaos.schedules import Schedules, schedules
 from tests.chaos.servers import Servers, servers
 from tests.chaos.stores import SERVED, STORES, StoreName
 from tests.chaos.zombie import Zombie, zombie
@@ -33,6 +34,7 @@ CAMPAIGNS: Final = {
     "zombie": Campaign(zombie, Zombie),
     "poison": Campaign(poison, Poison),
     "contention": Campaign(contention, Contention),
+    "schedules": Campaign(schedules, Schedules),
     "servers": Campaign(servers, Servers, SERVED),
     "failovers": Campaign(failovers, Failovers, SERVED),
     "disk": Campaign(disk, Disk, ("sqlite",)),

@@ -11,6 +11,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.failovers import Failovers
 from tests.chaos.kills import Kills
 from tests.chaos.poison import Poison
+from tests.chaos.schedules import Schedules
 from tests.chaos.servers import Servers
 from tests.chaos.stores import StoreName
 from tests.chaos.zombie import Zombie
@@ -28,6 +29,10 @@ SHORT = {
     "poison": Poison(neighbours=60),
     "zombie": Zombie(tasks=8),
     "disk": Disk(tasks=50),
+    # How late they are beside other tests says nothing: lags are what the long form is for.
+    "schedules": Schedules(
+        spread=300, burst=300, seconds=15, kill_every=3, lag=10, lag_of_burst=10
+    ),
 }
 
 

@@ -37,10 +37,14 @@ class Kill:
 
 @dataclass(slots=True)
 class Crew:
-    """The workers of one campaign. Whoever opens it closes it: nothing that it started is left."""
+    """The workers of one campaign. Whoever opens it closes it: nothing that it started is left.
+
+    `command` is what they do, as the command line calls it.
+    """
 
     folder: Path
     plan: Plan
+    command: str = "worker"
     kills: list[Kill] = field(default_factory=list)
     _running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -60,7 +64,7 @@ class Crew:
         plan.write_bytes(msgspec.json.encode(self.plan))
         with (self.folder / "workers.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tidemill", "worker", "-A", "tests.chaos.served:app"],
+                [sys.executable, "-m", "tidemill", self.command, "-A", "tests.chaos.served:app"],
                 cwd=ROOT,
                 env=os.environ | {PLAN: str(plan), "TIDEMILL_URL": self.plan.url},
                 stdin=subprocess.DEVNULL,

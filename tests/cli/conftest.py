@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,6 +147,12 @@ class Shop:
 
         return asyncio.run(run())
 
+    def until(self, words: Sequence[str], holds: Callable[[Said], bool]) -> Said:
+        """Repeat a command until what it says is so."""
+        while not holds(said := self.call(*words)):
+            pass
+        return said
+
     def new(self, **options: Any) -> NewTask:
         """A plain task; of two, the one made later has the higher id."""
         return new_task(self.ids.make(), **options)
@@ -155,6 +161,23 @@ class Shop:
         """Put tasks into the engine; answers their ids."""
         self.on_engine(lambda engine: engine.enqueue(tasks))
         return [task.id for task in tasks]
+
+    def settle(self, task_id: str, task_type: str, outcome: Outcome) -> None:
+        """Claim the only task of a type, and settle it."""
+
+        async def run(engine: Engine) -> None:
+            request = ClaimRequest(
+                claim_id=self.ids.make(),
+                worker="w1",
+                queues=None,
+                task_types=frozenset({task_type}),
+                limit=1,
+            )
+            (claim,) = await engine.claim(request)
+            assert claim.ref.task_id == task_id
+            await engine.settle([Settlement(claim.ref, outcome)])
+
+        self.on_engine(run)
 
     def end(self, *tasks: NewTask, outcome: Outcome) -> list[str]:
         """Put tasks into the engine, claim them and settle them all with one outcome."""

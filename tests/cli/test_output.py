@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Shop
 from tidemill.cli.output import age, print_table, text_of
+from tidemill.outcome import Completed
 
 
 def test_columns_stand_below_each_other_also_with_wide_characters(
@@ -71,6 +72,13 @@ def test_a_terminal_gets_a_drawn_table_and_bars(shop: Shop) -> None:
     assert task_id in table
     assert "──" in table
     assert "━" in on_a_terminal("queue", "purge", "default", "--yes", "--engine", shop.url)
+
+
+def test_a_bar_is_drawn_also_before_it_is_known_of_how_many(shop: Shop) -> None:
+    shop.end(shop.new(), shop.new(), outcome=Completed())
+    assert "2/2" in on_a_terminal("backup", "b.gz", "--engine", shop.url)
+    dry = ["prune", "--older-than", "0s", "--dry-run"]
+    assert "2/?" in on_a_terminal(*dry, "--engine", shop.url)
 
 
 def test_no_color_means_no_colour(shop: Shop) -> None:

@@ -11,6 +11,8 @@ from tests.cli.conftest import APP, PASSWORD, Said, Shop
 from tests.cli.test_output import on_a_terminal
 from tests.servers.guarded import guarded
 from tests.servers.server import Server, prepared, server
+from tidemill.outcome import Completed, Failed
+from tidemill.testing.builders import BROKE
 
 
 def _findings(said: Said) -> dict[str, str]:
@@ -109,6 +111,53 @@ def test_a_worker_waits_for_a_server_that_starts_later(shop: Shop, tmp_path: Pat
         assert shop.stop(worker).code == 0
 
 
+def test_schedules_are_made_fired_and_looked_at(served: Shop) -> None:
+    words = ["-A", APP, "--every", "1s", "-p", '{"a": 1}']
+    assert served.program("schedule", "add", "tick", "add", *words).code == 0
+    with _working(served):
+        said = served.until(
+            ["schedule", "history", "tick", "-o", "json"], lambda said: len(said.json["fires"]) > 1
+        )
+    assert {each["outcome"] for each in said.json["fires"]} == {"fired"}
+    (record,) = served.call("schedule", "ls", "-o", "json").json["schedules"]
+    assert record["run_count"] > 1
+    assert served.call("schedule", "pause", "tick").code == 0
+    assert served.call("schedule", "run", "tick").code == 0
+    assert served.call("schedule", "status", "-o", "json").json["paused"] == 1
+    assert served.call("schedule", "rm", "tick", "--yes").code == 0
+    assert served.call("schedule", "ls", "-o", "json").json == {"schedules": []}
+
+
+def test_what_ended_is_counted_pruned_and_backed_up(served: Shop) -> None:
+    served.end(*(served.new(queue="mail") for _ in range(3)), outcome=Completed())
+    served.end(served.new(queue="slow"), outcome=Failed(BROKE))
+    served.enqueue(served.new(queue="mail"))
+    found = served.call("stats", "--by", "queue", "-o", "json").json
+    assert [(each["queue"], each["total"]) for each in found["groups"]] == [
+        ("mail", 3),
+        ("slow", 1),
+    ]
+    mail, slow = served.call("queue", "stats", "-o", "json").json["queues"]
+    assert (mail["waiting"]["pending"], mail["throughput"] > slow["throughput"] > 0) == (1, True)
+    assert served.call("backup", "b.gz", "-o", "json").json["tasks"] == 5
+    pruned = served.call("prune", "--older-than", "0s", "--yes", "-o", "json").json
+    assert pruned == {"found": 4, "pruned": 4, "dry_run": False}
+    assert served.call("stats", "-o", "json").json["total"] == 4
+    restored = served.call("restore", "b.gz", "--into-used", "-o", "json").json
+    assert (restored["restored"], restored["known"]) == (4, 1)
+    assert served.call("failed", "groups", "-o", "json").json["groups"][0]["count"] == 1
+    assert served.call("failed", "retry", "--all", "-o", "json").json["retried"] == 1
+
+
+def test_a_scheduler_waits_for_a_server_that_starts_later(shop: Shop, tmp_path: Path) -> None:
+    with prepared(tmp_path / "server") as late:
+        words = ["-A", APP, "--engine", late.url]
+        scheduler = shop.start("scheduler", *words, until="the engine does not answer")
+        late.start()
+        shop.hear(scheduler, "the engine answers again")
+        assert shop.stop(scheduler).code == 0
+
+
 def test_tasks_run_and_are_looked_at_and_acted_on(served: Shop) -> None:
     wait = ["--wait", "--timeout", "30"]
     with _working(served, "--processes", "2"):
@@ -123,7 +172,7 @@ def test_tasks_run_and_are_looked_at_and_acted_on(served: Shop) -> None:
         assert "hello you" in served.call("task", "logs", talk["id"]).out
         (boom,) = served.call("failed", "ls", "-o", "json").json["tasks"]
         assert served.call("task", "show", boom["id"], "-o", "json").json["state"] == "failed"
-        assert served.call("failed", "ls", "--group", "-o", "json").json["groups"][0]["count"] == 1
+        assert served.call("failed", "groups", "-o", "json").json["groups"][0]["count"] == 1
         assert served.call("failed", "retry", "--all", "-o", "json").json["retried"] == 1
     assert served.call("failed", "drop", "--all", "--yes", "-o", "json").code == 0
 
@@ -215,6 +264,9 @@ def test_no_command_shows_the_password_that_lets_it_in(served: Shop) -> None:
         ["task", "show", ids[0], "-o", "json"],
         ["queue", "ls", "-o", "json"],
         ["failed", "ls"],
+        ["schedule", "ls", "-A", APP],
+        ["backup", "b.gz"],
+        ["restore", "b.gz"],
         ["bench", "enqueue", "--tasks", "10"],
         ["task", "show", "7", "--debug"],
         ["task", "show", "01a200d6-322c-779d-b9ac-e8720a78c99c", "--debug"],

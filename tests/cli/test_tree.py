@@ -12,7 +12,10 @@ from tidemill.cli import main
 from tidemill.cli.texts import LANGUAGES, Say, texts_of
 from tidemill.cli.tree import command_tree
 
-COMMANDS = "up worker enqueue status doctor migrate reindex task queue failed bench".split()
+COMMANDS = """
+    up worker scheduler enqueue status stats doctor migrate reindex prune backup restore
+    task queue failed schedule bench
+""".split()
 
 
 def _paths(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
@@ -56,7 +59,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_help_page_loads_nothing_that_it_does_not_need() -> None:
-    heavy = "rich apsw psutil uvloop tidemill.worker tidemill.sweeper sqlite3".split()
+    heavy = "rich apsw psutil uvloop sqlite3 cronsim zoneinfo".split()
+    heavy += "tidemill.worker tidemill.sweeper tidemill.scheduler tidemill.backup".split()
     code = (
         "import sys; from tidemill.cli import main; main(['--help']); "
         f"print([name for name in {heavy!r} if name in sys.modules])"

@@ -15,7 +15,7 @@ import pytest
 from tests.docs.conftest import ON_A_SERVER
 from tests.docs.pages import PAGES, ROOT, blocks, named
 from tests.servers.server import Server
-from tidemill.engine import ClaimRequest
+from tidemill.engine import ClaimRequest, Firing
 from tidemill.engines import open_engine
 from tidemill.ids import IdMaker
 from tidemill.outcome import Failed, Settlement
@@ -95,7 +95,7 @@ def test_the_pages_with_commands_are_all_tried() -> None:
 @pytest.mark.parametrize("page", [ON_A_SERVER], ids=named)
 @pytest.mark.usefixtures("shop")
 async def test_what_operators_are_told_to_look_at_is_there(page: Path, valkey: Server) -> None:
-    """With tasks that wait, that run, that are delayed, and that have failed."""
+    """With tasks that wait, run, are delayed or have failed, and a schedule that fired."""
     engine = open_engine(valkey.url).session()
     await engine.migrate()
     ids = IdMaker()
@@ -110,6 +110,9 @@ async def test_what_operators_are_told_to_look_at_is_there(page: Path, valkey: S
     )
     failing, _running = await engine.claim(request)
     await engine.settle([Settlement(failing.ref, Failed(BROKE))])
+    now = (await engine.marks([])).at
+    await engine.fire([Firing("nightly", now, new_task(ids.make(), queue="mail"))])
+    await engine.prune(1)  # as every sweeper does; it adds up what ended
     await engine.close()
     looks = list(commands(page, "valkey-cli"))
     assert len(looks) > 5

@@ -47,8 +47,9 @@ logs = st.lists(
 unique_keys = st.builds(
     UniqueKey,
     st.sampled_from(("k1", "k2")),
-    st.sampled_from(("start", "end", MINUTE)),
+    st.sampled_from(("start", "end")),
     st.sampled_from(("keep", "replace", "reject")),
+    st.sampled_from((None, None, MINUTE)),
 )
 
 

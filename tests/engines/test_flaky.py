@@ -8,7 +8,7 @@ import pytest
 
 from tests.engines.makers import Kind
 from tidemill.clock import Clock
-from tidemill.engine import Document, Engine, Firing, Hold, Promoted, Put, Retrial
+from tidemill.engine import Document, Engine, Fired, Firing, Hold, Promoted, Put, Retrial
 from tidemill.engines.memory import MemoryEngine
 from tidemill.errors import EngineUnavailable
 from tidemill.outcome import Completed, Failed, Snoozed
@@ -131,9 +131,9 @@ async def test_verbs_that_answer_what_they_did_take_effect_once_when_repeated() 
             await call()
         return await call()
 
-    engine, firing = lab.engine, Firing("s", lab.now(), lab.new())
-    task_id = firing.task.id
-    assert await twice(lambda: engine.fire([firing])) == [False]
+    engine, firing = lab.engine, Firing("s", lab.now(), task := lab.new())
+    task_id = task.id
+    assert await twice(lambda: engine.fire([firing])) == [Fired.ALREADY]
     claim = await lab.take(task_id)
     assert await twice(lambda: lab.extend(claim, progress=Progress(1.0))) is Hold.HELD
     lab.clock.advance(DEFAULT_LEASE + TICK)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import hypothesis.strategies as st
@@ -42,15 +43,19 @@ from tests.engines.strategies import (
     reasons,
     tasks,
 )
-from tidemill.clock import VirtualClock, micros
+from tidemill.clock import VirtualClock, from_micros, micros
 from tidemill.engine import (
+    SCHEDULE,
     ClaimRequest,
     Engine,
     Extension,
     Firing,
+    HistoryQuery,
     Put,
     QueueDefinition,
+    Resolution,
     Stats,
+    Tally,
     TaskQuery,
 )
 from tidemill.engines.memory import MemoryEngine
@@ -125,10 +130,37 @@ class Model(RuleBasedStateMachine):
     @rule(
         schedule=st.sampled_from(("s1", "s2")),
         at=instants,
-        batch=st.lists(tasks(), min_size=1, max_size=2),
+        batch=st.lists(tasks() | st.none(), min_size=1, max_size=2),
+        version=st.none() | st.integers(1, 2),
+        by_hand=st.booleans(),
     )
-    def fire(self, schedule: str, at: datetime, batch: list[NewTask]) -> None:
-        self.same(lambda engine: engine.fire([Firing(schedule, at, task) for task in batch]))
+    def fire(
+        self,
+        schedule: str,
+        at: datetime,
+        batch: list[NewTask | None],
+        version: int | None,
+        by_hand: bool,
+    ) -> None:
+        firings = [
+            Firing(schedule, at, task, version, missed=0 if task else 3, by_hand=by_hand)
+            for task in batch
+        ]
+        self.same(lambda engine: engine.fire(firings))
+
+    @rule(schedule=st.sampled_from(("s1", "s2")), body=st.none() | st.just(b"{}"))
+    def define(self, schedule: str, body: bytes | None) -> None:
+        self.same(lambda engine: engine.put([Put(SCHEDULE, schedule, body)]))
+
+    @rule(count=st.integers(1, 3), first=st.integers(0, 9), later=st.integers(20, 25))
+    def restore(self, count: int, first: int, later: int) -> None:
+        """Take in what it holds itself, under other ids."""
+        found = self.same(self._everything)
+        tasks = [
+            msgspec.structs.replace(task, id=numbered_id(later + n))
+            for n, task in enumerate(found[first : first + count])
+        ]
+        self.same(lambda engine: engine.restore(tasks))
 
     # consume
 
@@ -370,6 +402,15 @@ class Model(RuleBasedStateMachine):
         self.same(self._stats)
 
     @invariant()
+    def tells_the_same_of_schedules_and_history(self) -> None:
+        self.same(lambda engine: engine.marks(["s1", "s2", "s3"], 50))
+        now = from_micros(self.clock.now())
+        for resolution in Resolution:
+            kept = resolution.kept or timedelta(days=400)
+            query = HistoryQuery(since=now - kept, until=now + TICK, resolution=resolution)
+            self.same(partial(_history, query=query))
+
+    @invariant()
     def tells_the_same_feed(self) -> None:
         told = []
         for position, each in enumerate((self.oracle, self.engine)):
@@ -391,6 +432,10 @@ class Model(RuleBasedStateMachine):
         return replace(
             stats, queues=tuple(replace(each, oldest_pending_at=None) for each in stats.queues)
         )
+
+
+async def _history(engine: Engine, query: HistoryQuery) -> list[Tally]:
+    return await engine.history(query)
 
 
 EXAMPLES = os.environ.get("TIDEMILL_MODEL_EXAMPLES")

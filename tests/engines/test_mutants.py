@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.engines.mutants import books, claims, lanes, steps
+from tests.engines.mutants import books, claims, lanes, steps, times
 from tidemill.clock import VirtualClock
 from tidemill.engines.memory import MemoryEngine
 from tidemill.testing import RULES, check_engine, check_rule
@@ -37,8 +37,19 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
         "children_made_in_the_same_settlement_are_waited_for",
     ),
     (steps.BatchNotAtomic, "an_enqueued_batch_that_is_refused_leaves_nothing_behind"),
-    (steps.FireNotAtomic, "a_fired_batch_that_is_refused_leaves_nothing_behind"),
-    (steps.FireWithoutAMark, "an_instant_fires_once_even_when_its_task_is_gone"),
+    (times.FireNotAtomic, "a_fired_batch_that_is_refused_leaves_nothing_behind"),
+    (times.FireWithoutAMark, "an_instant_fires_once_even_when_its_task_is_gone"),
+    (times.FireWhateverTheVersion, "a_firing_of_another_version_is_refused"),
+    (times.FireByHandMovesTheMark, "a_fire_by_hand_leaves_the_mark_where_it_is"),
+    (times.SkippedFiresCounted, "a_skipped_fire_names_the_holder_of_the_key_and_is_not_counted"),
+    (times.MarksOutliveTheirSchedules, "removing_a_schedule_removes_its_mark"),
+    (times.HistoryCountsStale, "a_stale_settlement_is_not_counted"),
+    (times.HistoryGoesWithItsTasks, "history_outlives_its_tasks"),
+    (
+        times.RestoreSpendsTheAttempt,
+        "a_running_task_is_pending_again_without_an_attempt_spent",
+    ),
+    (times.RestoreOverwritesMarks, "marks_and_tallies_are_restored_where_there_are_none"),
     (steps.CancelLosesToRetry, "a_requested_cancel_wins_over_running_again"),
     (steps.CancelBeatsCompleted, "a_requested_cancel_loses_to_completed_and_failed"),
     (steps.CancelledStillEnqueues, "a_requested_cancel_wins_over_running_again"),

@@ -18,7 +18,7 @@ import pytest
 from tests.engines.makers import ENGINES, Servers
 from tests.servers.server import KINDS
 from tidemill.clock import VirtualClock, from_micros
-from tidemill.engine import ClaimRequest, Engine, Firing, TaskQuery
+from tidemill.engine import ClaimRequest, Engine, Fired, Firing, TaskQuery
 from tidemill.engines.sqlite import SqliteEngine
 from tidemill.ids import IdMaker, fire_id
 from tidemill.outcome import Completed, Settlement
@@ -194,10 +194,10 @@ def test_an_instant_that_many_fire_fires_once(shared: Shared) -> None:
     instants = [from_micros(shared.clock.now() - 30 + n) for n in range(30)]
 
     async def fire(session: Engine, _number: int) -> list[bool]:
-        fired = []
+        fired: list[bool] = []
         for at in instants:
             firing = Firing("s", at, new_task(fire_id("s", at)))
-            fired += await session.fire([firing])
+            fired += [each is Fired.FIRED for each in await session.fire([firing])]
         return fired
 
     answers = shared.at_once(fire)

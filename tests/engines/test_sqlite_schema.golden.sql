@@ -14,6 +14,7 @@ CREATE INDEX tidemill_task_pending
     ON tidemill_task (queue, alone, type, priority DESC, due, id, expires_at) WHERE state = 3;
 CREATE INDEX tidemill_task_project ON tidemill_task (project_id, id) WHERE project_id IS NOT NULL;
 CREATE INDEX tidemill_task_prune ON tidemill_task (prune_at, id) WHERE prune_at IS NOT NULL;
+CREATE INDEX tidemill_task_restored ON tidemill_task (enqueued_at) WHERE seq < 0;
 CREATE INDEX tidemill_task_running ON tidemill_task (lease_end, id) WHERE state = 4;
 CREATE INDEX tidemill_task_state ON tidemill_task (state, id)
     WHERE state = 1 OR state = 2 OR state = 5 OR state = 6 OR state = 7;
@@ -60,15 +61,30 @@ CREATE TABLE tidemill_feed (
     at      INTEGER NOT NULL,
     entries BLOB    NOT NULL
 ) STRICT;
+CREATE TABLE tidemill_fire (
+    mark        INTEGER NOT NULL,
+    place       INTEGER NOT NULL,
+    n           INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    outcome     TEXT    NOT NULL,
+    task        BLOB,
+    missed      INTEGER NOT NULL,
+    by_hand     INTEGER NOT NULL,
+    PRIMARY KEY (mark, place)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE tidemill_log (
     line INTEGER PRIMARY KEY,
     task INTEGER NOT NULL,
     body BLOB    NOT NULL
 ) STRICT;
 CREATE TABLE tidemill_mark (
-    schedule TEXT PRIMARY KEY,
-    at       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+    code     INTEGER PRIMARY KEY,
+    schedule TEXT    NOT NULL UNIQUE,
+    at       INTEGER,                     -- NULL: only run by hand so far
+    count    INTEGER NOT NULL,            -- what was fired
+    noted    INTEGER NOT NULL             -- fires ever noted, of which the last are kept
+) STRICT;
 CREATE TABLE tidemill_progress (
     task INTEGER PRIMARY KEY,
     body BLOB NOT NULL
@@ -87,8 +103,16 @@ CREATE TABLE tidemill_tag (
     id  BLOB NOT NULL,
     PRIMARY KEY (tag, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_tally (
+    resolution TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    queue      TEXT    NOT NULL,
+    type       TEXT    NOT NULL,
+    body       BLOB    NOT NULL,          -- a Tally; what is zero in it may be left out
+    PRIMARY KEY (resolution, at, queue, type)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE tidemill_task (
-    seq           INTEGER PRIMARY KEY,    -- rises with enqueued_at
+    seq           INTEGER PRIMARY KEY,    -- rises with enqueued_at; below zero: restored
     id            BLOB    NOT NULL,
     queue         INTEGER NOT NULL,
     type          INTEGER NOT NULL,

@@ -20,7 +20,10 @@ NAMES = sorted(
     for entry in FOLDER.iterdir()
     if (name := entry.name.removesuffix(".sql")) not in FRAGMENTS | AT_AN_END
 )
-BIG = r"(t|tidemill_(task|log|attempt|progress|body|tag|unique|await|claim|feed|document))"
+BIG = (
+    r"(t|m|f|h|tidemill_(task|log|attempt|progress|body|tag|unique|await|claim|feed|document|"
+    r"mark|fire|tally))"
+)
 
 
 @pytest.fixture

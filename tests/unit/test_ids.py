@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.ids import IdMaker, child_id, fire_id, id_bytes, id_text, is_name, parse_id
+from tidemill.ids import (
+    IdMaker,
+    carried_mark,
+    child_id,
+    fire_id,
+    id_bytes,
+    id_text,
+    is_name,
+    parse_id,
+    queue_mark,
+)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -101,6 +111,7 @@ def test_an_instant_of_a_schedule_has_one_id_wherever_it_is_made() -> None:
         fire_id("nightly", NOON + timedelta(microseconds=1)),
     }
     assert len(others) == 3
+    assert carried_mark(fire_id("nightly", NOON, "mail")) == queue_mark("mail")
 
 
 def test_the_nth_child_of_a_parent_has_one_id() -> None:

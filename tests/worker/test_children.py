@@ -48,7 +48,7 @@ async def test_a_child_gathers_and_enqueues(app: Tidemill, engine: Engine) -> No
         made = await (await sample.followed.enqueue()).result(20)
         task = await final(engine, made)
     assert task.state is State.COMPLETED
-    assert task.unique_key is not None
+    assert task.unique is not None
 
 
 async def test_a_transaction_is_refused_in_a_child_with_the_reason(

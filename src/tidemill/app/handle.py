@@ -145,7 +145,7 @@ class Handle(Generic[R]):
                 raise TaskNotFound(self.id)
             case Retrial.KEY_TAKEN:
                 task = await self.get()
-                raise DuplicateUniqueKey(task.unique_key or "", "another task")
+                raise DuplicateUniqueKey(task.unique.key if task.unique else "", "another task")
             case Retrial.COMPLETED | Retrial.NOT_FINAL:
                 raise InvalidTransition(self.id, str(await self.state()), "retry")
 

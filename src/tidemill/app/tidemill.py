@@ -13,11 +13,13 @@ from collections.abc import (
     Sequence,
 )
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 import msgspec
 
+from tidemill.app import pruning, statistics
 from tidemill.app.blocking import Portal
+from tidemill.app.failed import Failed
 from tidemill.app.function import (
     Call,
     TaskFunction,
@@ -31,10 +33,10 @@ from tidemill.app.options import Options, new_task
 from tidemill.app.routes import Routes
 from tidemill.app.sessions import Sessions
 from tidemill.app.watch import Watch
-from tidemill.clock import Clock, SystemClock, from_micros
+from tidemill.clock import EPOCH, Clock, SystemClock, from_micros
 from tidemill.codec import Codec
 from tidemill.context import Context, Resource
-from tidemill.engine import Engine
+from tidemill.engine import Engine, Resolution
 from tidemill.errors import (
     ConfigError,
     DeclarationError,
@@ -47,8 +49,14 @@ from tidemill.ids import IdMaker, parse_id
 from tidemill.outcome import Cancel, Snooze
 from tidemill.retry import RetryPolicy
 from tidemill.settings import Defaults, Settings
-from tidemill.task import NewTask, Retention, Task
+from tidemill.statistics import MOST_POINTS, By, Point, QueueStatistics, Statistics
+from tidemill.task import FINAL, NewTask, Retention, State, Task
 from tidemill.task_type import Isolation, TaskType, Unique, declare
+
+if TYPE_CHECKING:
+    from tidemill.app.defining import ScheduleOptions
+    from tidemill.app.schedules import Schedules
+    from tidemill.schedule import Schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,6 +118,7 @@ class Tidemill:
         self._routes = Routes.of(routes or {})
         self._queues: dict[str, str] = {}
         self._task_types: dict[str, TaskType] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._ids = IdMaker()
         self._portal = Portal()
         self._clock: Clock = SystemClock()
@@ -201,6 +210,27 @@ class Tidemill:
             task_type.queue or self._routes.queue_of(task_type.name) or self.settings.defaults.queue
         )
         return TaskFunction(self, task_type)
+
+    def schedule(
+        self, name: str, task: TaskFunction[..., Any] | str, **said: "Unpack[ScheduleOptions]"
+    ) -> None:
+        """Declare a schedule: `app.schedule("daily", summary, cron="0 9 * * *", payload={…})`.
+
+        `ScheduleOptions` says what each option means. It is put into the engine when a scheduler
+        of this application starts (docs/schedules.md). Raises what `schedules.create` raises, and
+        `DeclarationError`.
+        """
+        from tidemill.app.defining import defined  # noqa: PLC0415  # who only enqueues needs it not
+
+        if name in self._schedules:
+            raise DeclarationError(f"the schedule {name} is declared twice: give one another name")
+        schedule = defined(self, name, task, said, EPOCH)
+        self._schedules[name] = msgspec.structs.replace(schedule, declared=True)
+
+    @property
+    def declared_schedules(self) -> "Mapping[str, Schedule]":
+        """The schedules that this application's code declares, by name."""
+        return self._schedules
 
     def resource(self, opener: Callable[[], AsyncIterator[R]]) -> Resource[R]:
         """Declare something that each worker process opens once: an async generator function.
@@ -309,6 +339,85 @@ class Tidemill:
     def decode_result(self, task: Task) -> Any:
         """The value of a completed task's result."""
         return decode_result(self._task_types.get(task.task_type), task.result)
+
+    # schedules
+
+    @property
+    def schedules(self) -> "Schedules":
+        """The schedules of the engine: create, read, change, run, delete."""
+        from tidemill.app.schedules import Schedules  # noqa: PLC0415  # the same
+
+        return Schedules(self)
+
+    # what happened, and what is left of it
+
+    async def statistics(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        queue: str | None = None,
+        task_type: str | None = None,
+    ) -> Statistics:
+        """What ended in a range of time, also what was pruned since.
+
+        It begins and ends at the minute where minutes are kept (48 hours), else at the hour (90
+        days) or the day, UTC; the answer says which range it covers. Raises `ConfigError`.
+        """
+        engine = await self.engine()
+        return await statistics.of_range(engine, since, until, queue=queue, task_type=task_type)
+
+    async def statistics_over_time(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        points: int | None = None,
+        resolution: Resolution | None = None,
+        by: By | None = None,
+        queue: str | None = None,
+        task_type: str | None = None,
+    ) -> list[Point]:
+        """The statistics of each stretch of a range, oldest first, zeros included.
+
+        Stretches are as short as is kept for that range and gives at most `points` (1,500) of them;
+        `resolution` asks for their length. `by` makes one point for each queue or task type.
+        Raises `ConfigError`.
+        """
+        return await statistics.points(
+            await self.engine(),
+            since,
+            until,
+            most=MOST_POINTS if points is None else points,
+            resolution=resolution,
+            by=by,
+            queue=queue,
+            task_type=task_type,
+        )
+
+    async def queue_statistics(self, queue: str | None = None) -> list[QueueStatistics]:
+        """Every queue as it stands, by name; or the one named, which raises `QueueNotFound`."""
+        return await statistics.queues(await self.engine(), queue)
+
+    @property
+    def failed(self) -> Failed:
+        """The failed tasks: find, group, retry, retry edited, drop."""
+        return Failed(self)
+
+    async def prune(
+        self,
+        older_than: timedelta,
+        *,
+        states: Collection[State] = FINAL,
+        task_types: Collection[str] = (),
+    ) -> int:
+        """Remove tasks that ended longer ago than this, in small batches; answers how many.
+
+        With results, logs and history, and whatever their own retention is; statistics stay.
+        """
+        return await pruning.prune(
+            await self.engine(), older_than, states=states, task_types=task_types
+        )
 
     # the engine
 

@@ -1,9 +1,10 @@
-"""What a worker tells on its terminal: one line for each event that an operator wants to know."""
+"""What workers and schedulers tell on their terminal: a line for each event worth knowing."""
 
 import asyncio
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,12 +15,16 @@ from tidemill.cli.promises import durability
 from tidemill.cli.records import plain
 from tidemill.cli.session import Form, Session
 from tidemill.cli.texts import Say
+from tidemill.cli.times import short
 from tidemill.clock import SystemClock, from_micros
+from tidemill.errors import TidemillError
 from tidemill.events import (
     EngineLost,
     EngineRecovered,
     Event,
     LeaseLost,
+    ScheduleBroken,
+    ScheduleMissed,
     TaskFailed,
     TaskReclaimed,
     TaskRetried,
@@ -42,10 +47,12 @@ TOLD: Mapping[type[Event], str] = {
     TaskReclaimed: "event.task_reclaimed",
     LeaseLost: "event.lease_lost",
     TaskTypeUnknown: "event.task_type_unknown",
+    ScheduleMissed: "event.schedule_missed",
+    ScheduleBroken: "event.schedule_broken",
     EngineLost: "event.engine_lost",
     EngineRecovered: "event.engine_recovered",
 }
-"""The events that are told, each with the key of its line. Completions are too many to tell."""
+"""The events that are told, each with the key of its line. Completions and fires are too many."""
 
 
 def announce(app: Tidemill, session: Session) -> None:
@@ -63,6 +70,18 @@ def announce(app: Tidemill, session: Session) -> None:
         telling.add_done_callback(opened.discard)
 
     app.bus.subscribe(WorkerStarted, tell_engine)
+
+
+async def announce_scheduler(app: Tidemill, session: Session) -> None:
+    """Tell the engine that a scheduler works on, and that it does. Its errors others tell."""
+    with suppress(TidemillError):
+        await _tell_engine(app, session)
+        _say(session, "SchedulerStarted", "event.scheduler_started")
+
+
+def announce_scheduler_end(session: Session) -> None:
+    """Tell that no schedules are fired here any more."""
+    _say(session, "SchedulerStopped", "event.scheduler_stopped")
 
 
 def announce_end(session: Session, ended: "ProcessEnded") -> None:
@@ -90,6 +109,10 @@ async def _tell_engine(app: Tidemill, session: Session) -> None:
         _print(say("status.warning", text=warning))
 
 
+def _say(session: Session, event: str, key: str) -> None:
+    _print(session.say(key) if session.form is Form.TABLE else {"event": event})
+
+
 def _tell(session: Session, event: Event) -> None:
     fields: dict[str, Any] = msgspec.structs.asdict(event)
     if session.form is not Form.TABLE:
@@ -114,6 +137,8 @@ def _text(value: Any, say: Say) -> str:
             return ""
         case timedelta():
             return f"{value.total_seconds():g}"
+        case datetime():
+            return short(plain(value))
         case TaskError():
             return " ".join(f"{value.type}: {value.message}".split())
     return str(value)

@@ -1,6 +1,6 @@
 """Acting on every task that a query finds, in batches."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -12,16 +12,20 @@ from tidemill.task import Task
 PAGE = 500
 
 
-async def all_found(engine: Engine, query: TaskQuery) -> list[Task]:
-    """Every task that matches now, newest first, read page by page."""
-    found: list[Task] = []
-    page = await engine.find(msgspec.structs.replace(query, limit=PAGE))
-    found += page.tasks
-    while page.cursor is not None:
-        query = msgspec.structs.replace(query, limit=PAGE, before=page.cursor)
+async def pages(engine: Engine, query: TaskQuery) -> AsyncIterator[tuple[Task, ...]]:
+    """Every task that matches now, newest first, page by page."""
+    query = msgspec.structs.replace(query, limit=PAGE)
+    while True:
         page = await engine.find(query)
-        found += page.tasks
-    return found
+        yield page.tasks
+        if page.cursor is None:
+            return
+        query = msgspec.structs.replace(query, before=page.cursor)
+
+
+async def all_found(engine: Engine, query: TaskQuery) -> list[str]:
+    """The id of every task that matches now, newest first."""
+    return [task.id async for page in pages(engine, query) for task in page]
 
 
 async def in_batches(

@@ -1,7 +1,6 @@
 """`tidemill enqueue`: one task from the shell."""
 
 import asyncio
-import json
 import sys
 from datetime import timedelta
 from typing import Annotated, Any
@@ -10,10 +9,10 @@ import typer
 
 from tidemill.app import Handle
 from tidemill.cli.output import print_json, show_one
+from tidemill.cli.payloads import payload_from
 from tidemill.cli.records import details, plain
 from tidemill.cli.session import Form, Session
-from tidemill.cli.texts import Say
-from tidemill.errors import ConfigError, TaskCancelledError, TaskFailedError
+from tidemill.errors import TaskCancelledError, TaskFailedError
 from tidemill.task import Task
 
 
@@ -43,7 +42,7 @@ def enqueue(
 ) -> None:
     """Enqueue a task of the application; with `--wait`, print its result."""
     session = Session.of(context)
-    arguments = _arguments(payload, session.say)
+    arguments = payload_from(payload, session.say)
     app = session.app()
     function = app.function(task_type).options(
         id=task_id,
@@ -61,26 +60,15 @@ def enqueue(
             if wait:
                 await _show_result(session, handle, timeout)
             else:
-                _show_task(session, handle, task_type)
+                show_handle(session, handle, task_type)
         finally:
             await app.close()
 
     asyncio.run(run())
 
 
-def _arguments(payload: str, say: Say) -> dict[str, Any]:
-    text = sys.stdin.read() if payload == "-" else payload
-    try:
-        # The standard library's parser says where a mistake is.
-        arguments = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(say("payload.not_json", reason=str(error))) from error
-    if not isinstance(arguments, dict):
-        raise ConfigError(say("payload.not_object", text=text.strip()))
-    return arguments
-
-
-def _show_task(session: Session, handle: Handle[Any], task_type: str) -> None:
+def show_handle(session: Session, handle: Handle[Any], task_type: str) -> None:
+    """Print the id of a task that was enqueued, or of the one that stands for it."""
     record = {"id": handle.id, "task_type": task_type, "duplicate": handle.duplicate}
     if session.form is Form.TABLE:
         print(handle.id)

@@ -1,18 +1,23 @@
 """`tidemill failed …`: the tasks that failed for good, one by one or by their error."""
 
-from collections.abc import Sequence
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from tidemill.app import Tidemill
+from tidemill.app import Handle, Tidemill
 from tidemill.cli.batches import all_found, in_batches
 from tidemill.cli.confirm import confirm
+from tidemill.cli.each import act_on_each
+from tidemill.cli.enqueue import show_handle
 from tidemill.cli.output import Listing, show, show_one
-from tidemill.cli.records import plain
-from tidemill.cli.session import Commands, Session
-from tidemill.cli.tasks import act_on_each, an_id, show_page
-from tidemill.engine import Engine, Retrial, TaskPage, TaskQuery
+from tidemill.cli.payloads import edited, payload_from
+from tidemill.cli.progress import progress
+from tidemill.cli.records import opened, plain
+from tidemill.cli.session import Commands, Form, Session
+from tidemill.cli.tasks import TASKS, an_id, show_page
+from tidemill.cli.times import short
+from tidemill.engine import Engine, TaskQuery
 from tidemill.errors import ConfigError, InvalidTransition
 from tidemill.task import State, Task
 
@@ -25,7 +30,6 @@ Fingerprint = Annotated[str | None, typer.Option("--fingerprint", help="option.f
 
 def ls(
     context: typer.Context,
-    group: Annotated[bool, typer.Option("--group", help="option.failed.group")] = False,
     task_type: Types = None,
     queue: Queues = None,
     fingerprint: Fingerprint = None,
@@ -34,18 +38,131 @@ def ls(
         str | None, typer.Option("--before", metavar="CURSOR", help="option.task.before")
     ] = None,
 ) -> None:
-    """List failed tasks, newest first, or count them by error."""
+    """List failed tasks, newest first."""
     session = Session.of(context)
     query = _query(task_type, queue, fingerprint, limit=limit, before=before)
-    if group:
-        tasks = session.run(lambda _, engine: all_found(engine, query))
-        show(session, Listing("groups", _grouped(tasks)[:limit], _GROUP_COLUMNS))
+    show_page(session, session.run(lambda app, _: app.failed.find(query)))
+
+
+def groups(context: typer.Context, task_type: Types = None, queue: Queues = None) -> None:
+    """Count failed tasks by the fingerprint of their error, the most frequent first."""
+    session = Session.of(context)
+    query = _query(task_type, queue, None)
+    found = session.run(lambda app, _: app.failed.groups(query))
+    record = plain(found)
+    extra = {"looked_at": found.looked_at, "capped": found.capped}
+    show(session, Listing("groups", record["groups"], _GROUP_COLUMNS, extra))
+    if found.capped and session.form is not Form.JSON:
+        print(session.say("failed.capped", count=f"{found.looked_at:,}"), file=sys.stderr)
+
+
+_GROUP_COLUMNS = {
+    "column.count": lambda record: record["count"],
+    "column.fingerprint": lambda record: record["fingerprint"],
+    "column.error": lambda record: record["error_type"],
+    "column.message": lambda record: " ".join(record["message"].split())[:80],
+    "column.type": lambda record: record["task_types"],
+    "column.first_at": lambda record: short(record["first_at"]),
+    "column.last_at": lambda record: short(record["last_at"]),
+    "column.example": lambda record: record["examples"][0],
+}
+
+
+def retry(
+    context: typer.Context,
+    ids: Ids = None,
+    every: All = False,
+    task_type: Types = None,
+    queue: Queues = None,
+    fingerprint: Fingerprint = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, help="option.failed.rate")
+    ] = None,
+) -> None:
+    """Run failed tasks again, by id or all that match."""
+    session = Session.of(context)
+    if wanted := _chosen(session, ids, every=every):
+        if rate is not None:
+            raise ConfigError(session.say("failed.rate_of_all"))
+        act_on_each(session, TASKS, wanted, _retry_one)
         return
 
-    async def find(_: Tidemill, engine: Engine) -> TaskPage:
-        return await engine.find(query)
+    async def run(app: Tidemill, engine: Engine) -> dict[str, Any]:
+        found = await all_found(engine, _query(task_type, queue, fingerprint))
+        with progress(session.say, "failed.retrying", len(found)) as advance:
+            report = await app.failed.retry(found, rate=rate, progress=advance)
+        return {"found": report.asked, "retried": report.retried, "refused": plain(report.refused)}
 
-    show_page(session, session.run(find))
+    record = session.run(run)
+    lines = {"failed.found": record["found"], "failed.retried": record["retried"]}
+    if record["refused"]:
+        lines["failed.refused"] = record["refused"]
+    show_one(session, record, lines)
+
+
+async def _retry_one(app: Tidemill, task_id: str) -> str:
+    handle = app.handle(task_id)
+    await _has_failed(handle, "retry")
+    await handle.retry()
+    return await handle.state()
+
+
+def edit(
+    context: typer.Context,
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="option.task.id")],
+    payload: Annotated[
+        str | None, typer.Option("-p", "--payload", metavar="JSON", help="option.failed.payload")
+    ] = None,
+) -> None:
+    """Enqueue a failed task anew with another payload; the failed one stays as it is."""
+    session = Session.of(context)
+    session.needs_app()  # only its signature tells whether the arguments fit
+    wanted = an_id(task_id, session.say)
+
+    async def look(app: Tidemill, _: Engine) -> Task:
+        await _has_failed(app.handle(wanted), "edit")
+        return await app.handle(wanted).get()
+
+    task = session.run(look)
+    if payload is not None:
+        arguments = payload_from(payload, session.say)
+    else:
+        arguments = edited(None if task.payload is None else opened(task.payload), session.say)
+    handle = session.run(lambda app, _: app.failed.retry_edited(wanted, arguments))
+    show_handle(session, handle, task.task_type)
+
+
+def drop(
+    context: typer.Context,
+    ids: Ids = None,
+    every: All = False,
+    task_type: Types = None,
+    queue: Queues = None,
+    fingerprint: Fingerprint = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="option.dry_run")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="option.yes")] = False,
+) -> None:
+    """Remove failed tasks for good, by id or all that match."""
+    session = Session.of(context)
+    say = session.say
+    wanted = _chosen(session, ids, every=every)
+    query = _query(task_type, queue, fingerprint)
+
+    async def look(app: Tidemill, engine: Engine) -> list[str]:
+        for task_id in wanted:
+            await _has_failed(app.handle(task_id), "drop")
+        return wanted or await all_found(engine, query)
+
+    found = session.run(look)
+    if found and not dry_run:
+        confirm(session, say("failed.would_drop", count=f"{len(found):,}"), yes=yes)
+
+    async def run(app: Tidemill, _: Engine) -> int:
+        return await in_batches(say, "failed.dropping", found, app.failed.drop)
+
+    dropped = 0 if dry_run else session.run(run)
+    record = {"found": len(found), "dropped": dropped, "dry_run": dry_run}
+    show_one(session, record, {"failed.found": len(found), "failed.dropped": dropped})
 
 
 def _query(
@@ -66,119 +183,17 @@ def _query(
     )
 
 
-def _grouped(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """One record per fingerprint, the most frequent first; tasks come newest first."""
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.error.fingerprint if task.error else "", []).append(task)
-    records = [
-        {
-            "fingerprint": fingerprint,
-            "count": len(members),
-            "error_type": members[0].error.type if members[0].error else None,
-            "message": members[0].error.message if members[0].error else None,
-            "task_types": sorted({task.task_type for task in members}),
-            "newest_id": members[0].id,
-            "last_at": plain(max(task.finished_at or task.enqueued_at for task in members)),
-        }
-        for fingerprint, members in groups.items()
-    ]
-    return sorted(records, key=lambda record: (-record["count"], record["fingerprint"]))
-
-
-_GROUP_COLUMNS = {
-    "column.count": lambda record: record["count"],
-    "column.fingerprint": lambda record: record["fingerprint"],
-    "column.error": lambda record: record["error_type"],
-    "column.message": lambda record: " ".join((record["message"] or "").split())[:80],
-    "column.type": lambda record: record["task_types"],
-    "column.last_at": lambda record: record["last_at"][:19] + "Z",
-}
-
-
-def retry(
-    context: typer.Context,
-    ids: Ids = None,
-    every: All = False,
-    task_type: Types = None,
-    queue: Queues = None,
-    fingerprint: Fingerprint = None,
-) -> None:
-    """Run failed tasks again, by id or all that match."""
-    session = Session.of(context)
-    if ids := _chosen(session, ids, every=every):
-        act_on_each(session, ids, _retry_one)
-        return
-
-    async def run(_: Tidemill, engine: Engine) -> tuple[int, int]:
-        tasks = await all_found(engine, _query(task_type, queue, fingerprint))
-
-        async def retry_batch(batch: Sequence[str]) -> int:
-            answers = await engine.retry(batch)
-            return sum(answer is Retrial.RETRIED for answer in answers)
-
-        found = [task.id for task in tasks]
-        return len(found), await in_batches(session.say, "failed.retrying", found, retry_batch)
-
-    found, retried = session.run(run)
-    record = {"found": found, "retried": retried}
-    show_one(session, record, {"failed.found": found, "failed.retried": retried})
-
-
-async def _retry_one(app: Tidemill, task_id: str) -> State:
-    handle = app.handle(task_id)
-    await _failed(app, task_id, "retry")
-    await handle.retry()
-    return await handle.state()
-
-
-def drop(
-    context: typer.Context,
-    ids: Ids = None,
-    every: All = False,
-    task_type: Types = None,
-    queue: Queues = None,
-    fingerprint: Fingerprint = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="option.dry_run")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="option.yes")] = False,
-) -> None:
-    """Remove failed tasks for good, by id or all that match."""
-    session = Session.of(context)
-    say = session.say
-    wanted = [an_id(each, say) for each in _chosen(session, ids, every=every)]
-    query = _query(task_type, queue, fingerprint)
-
-    async def look(app: Tidemill, engine: Engine) -> list[str]:
-        for task_id in wanted:
-            await _failed(app, task_id, "drop")
-        return wanted or [task.id for task in await all_found(engine, query)]
-
-    found = session.run(look)
-    if found and not dry_run:
-        confirm(session, say("failed.would_drop", count=f"{len(found):,}"), yes=yes)
-
-    async def run(_: Tidemill, engine: Engine) -> int:
-        async def remove(batch: Sequence[str]) -> int:
-            return sum(await engine.remove(batch))
-
-        return await in_batches(say, "failed.dropping", found, remove)
-
-    dropped = 0 if dry_run else session.run(run)
-    record = {"found": len(found), "dropped": dropped, "dry_run": dry_run}
-    show_one(session, record, {"failed.found": len(found), "failed.dropped": dropped})
-
-
 def _chosen(session: Session, ids: list[str] | None, *, every: bool) -> list[str]:
     """The ids that were named, none of them with `--all`; naming neither or both is refused."""
     if bool(ids) is every:
         raise ConfigError(session.say("failed.choose"))
-    return ids or []
+    return [an_id(each, session.say) for each in ids or ()]
 
 
-async def _failed(app: Tidemill, task_id: str, verb: str) -> None:
-    state = await app.handle(task_id).state()
+async def _has_failed(handle: Handle[Any], verb: str) -> None:
+    state = await handle.state()
     if state is not State.FAILED:
-        raise InvalidTransition(task_id, state.value, verb)
+        raise InvalidTransition(handle.id, state.value, verb)
 
 
-COMMANDS: Commands = {"ls": ls, "retry": retry, "drop": drop}
+COMMANDS: Commands = {"ls": ls, "groups": groups, "retry": retry, "edit": edit, "drop": drop}

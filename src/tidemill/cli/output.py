@@ -57,10 +57,10 @@ def show_one(session: Session, record: Record, lines: Mapping[str, object]) -> N
     """Print one record; the table form prints `lines`, keys of the texts with their values."""
     if session.form is Form.TABLE:
         shown = {session.say(key): text_of(value) for key, value in lines.items()}
-        width = max(map(_width, shown), default=0)
+        width = max(map(width_of, shown), default=0)
         for heading, text in shown.items():
             indented = text.replace("\n", "\n" + " " * (width + len(_GAP)))
-            print(f"{_padded(heading, width)}{_GAP}{indented}".rstrip())
+            print(f"{padded(heading, width)}{_GAP}{indented}".rstrip())
     else:
         print_json(record, indent=session.form is Form.JSON)
 
@@ -92,7 +92,7 @@ def print_table(
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for number, heading in enumerate(headings):
             # The first column names the thing: it is never cut.
-            whole = max((_width(row[number]) for row in rows), default=0) if number == 0 else None
+            whole = max((width_of(row[number]) for row in rows), default=0) if number == 0 else None
             if number in wrapped:
                 table.add_column(heading, overflow="fold")
             else:
@@ -102,9 +102,9 @@ def print_table(
         Console().print(table)
         return
     lines = [list(headings), *(list(row) for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = (_padded(cell, width) for cell, width in zip(line, widths, strict=True))
+        cells = (padded(cell, width) for cell, width in zip(line, widths, strict=True))
         print(_GAP.join(cells).rstrip())
 
 
@@ -136,10 +136,24 @@ def age(seconds: float | None) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _width(text: str) -> int:
+def took(milliseconds: float | None) -> str:
+    """How long something took, with three digits or so.
+
+    >>> [took(each) for each in (0.4321, 12.34, 1234.5, 754000)]
+    ['0.432 ms', '12.3 ms', '1.23 s', '754 s']
+    """
+    if milliseconds is None:
+        return ""
+    if milliseconds < 1000:
+        return f"{milliseconds:.3g} ms"
+    return f"{milliseconds / 1000:.{0 if milliseconds >= 100_000 else 2}f} s"
+
+
+def width_of(text: str) -> int:
     """The columns that a text takes on a terminal: wide characters take two."""
     return sum(1 + (unicodedata.east_asian_width(each) in "WF") for each in text)
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+def padded(text: str, width: int) -> str:
+    """A text with blanks behind it, as wide as that."""
+    return text + " " * (width - width_of(text))

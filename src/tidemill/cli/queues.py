@@ -13,6 +13,7 @@ from tidemill.cli.records import plain
 from tidemill.cli.session import Commands, Session
 from tidemill.engine import Engine, Stats, TaskQuery
 from tidemill.errors import QueueNotFound
+from tidemill.statistics import QueueStatistics
 from tidemill.task import State
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="option.queue.name")]
@@ -46,6 +47,10 @@ def queue_records(stats: Stats) -> list[dict[str, Any]]:
 
 def _count(state: State) -> Any:
     return lambda record: record["counts"][state.value]
+
+
+def _waiting(state: State) -> Any:
+    return lambda record: record["waiting"][state.value]
 
 
 def _paused(record: Record) -> bool:
@@ -105,13 +110,13 @@ def purge(
 
     async def run(_: Tidemill, engine: Engine) -> int:
         query = TaskQuery(states=WAITING, queues=frozenset({queue}), enqueued_until=stats.at)
-        tasks = await all_found(engine, query)
+        ids = await all_found(engine, query)
 
         async def cancel(ids: Sequence[str]) -> int:
             answers = await engine.cancel(ids, "purged")
             return sum(state is State.CANCELLED for state in answers)
 
-        return await in_batches(say, "queue.purging", [task.id for task in tasks], cancel)
+        return await in_batches(say, "queue.purging", ids, cancel)
 
     cancelled = 0 if dry_run else session.run(run)
     record = {"name": queue, "waiting": waiting, "cancelled": cancelled, "dry_run": dry_run}
@@ -120,6 +125,35 @@ def purge(
         record,
         {"column.queue": queue, "queue.waiting": waiting, "queue.cancelled": cancelled},
     )
+
+
+def queue_stats(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUEUE…]", help="option.queue.names")
+    ] = None,
+) -> None:
+    """Tell what waits and runs in queues, how fast they go, and when they will be empty."""
+    session = Session.of(context)
+
+    async def look(app: Tidemill, _: Engine) -> list[QueueStatistics]:
+        if not names:
+            return await app.queue_statistics()
+        return [each for name in names for each in await app.queue_statistics(name)]
+
+    records = plain(session.run(look))
+    show(session, Listing("queues", records, _RATE_COLUMNS))
+
+
+_RATE_COLUMNS = {
+    "column.queue": lambda record: record["name"],
+    **{f"state.{state.value}": _waiting(state) for state in State if state in WAITING},
+    "state.running": lambda record: record["running"],
+    "column.oldest": lambda record: age(record["oldest_age"]),
+    "column.throughput": lambda record: f"{record['throughput']:.3g}/s",
+    "column.empty_in": lambda record: age(record["empty_in"]),
+    "column.paused": _paused,
+}
 
 
 async def _stats(_: Tidemill, engine: Engine) -> Stats:
@@ -134,4 +168,10 @@ async def _known(_: Tidemill, engine: Engine, name: str) -> Stats:
     return stats
 
 
-COMMANDS: Commands = {"ls": ls, "pause": pause, "resume": resume, "purge": purge}
+COMMANDS: Commands = {
+    "ls": ls,
+    "stats": queue_stats,
+    "pause": pause,
+    "resume": resume,
+    "purge": purge,
+}

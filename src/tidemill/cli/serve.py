@@ -1,9 +1,10 @@
-"""`tidemill up` and `tidemill worker`: programs that run until they are told to stop."""
+"""`tidemill up`, `worker` and `scheduler`: programs that run until they are told to stop."""
 
 import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -11,9 +12,14 @@ import msgspec
 import typer
 
 from tidemill.app import Tidemill
-from tidemill.cli.announce import announce, announce_end
+from tidemill.cli.announce import (
+    announce,
+    announce_end,
+    announce_scheduler,
+    announce_scheduler_end,
+)
 from tidemill.cli.session import Session
-from tidemill.errors import ConfigError
+from tidemill.errors import ConfigError, EngineUnavailable
 from tidemill.ids import is_name
 from tidemill.settings import WorkerSettings
 
@@ -39,7 +45,7 @@ def up(
     children: Children = None,
     grace: Grace = None,
 ) -> None:
-    """Run everything that an application needs in this one process."""
+    """Run everything that an application needs in this one process: tasks, schedules, upkeep."""
     session = Session.of(context)
     said = _said(
         session,
@@ -92,6 +98,29 @@ def worker(
         _serve_here(session, said, supervised=supervised)
     else:
         _supervise(session, said, processes)
+
+
+def scheduler(context: typer.Context) -> None:
+    """Fire schedules and keep the engine in order, without running tasks."""
+    import uvloop
+
+    from tidemill.node import serve
+
+    session = Session.of(context)
+    app = session.app()
+    announce(app, session)
+
+    async def run() -> None:
+        with suppress(EngineUnavailable):  # the loops ask again and again, and tell of it
+            await app.engine()
+        # It begins once `serve` waits, and then signals already drain.
+        telling = asyncio.create_task(announce_scheduler(app, session))
+        await serve(app, tasks=False)
+        await telling
+        announce_scheduler_end(session)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 def _serve_here(session: Session, said: dict[str, Any], *, supervised: bool = False) -> None:

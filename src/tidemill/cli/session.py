@@ -54,10 +54,15 @@ class Session:
         """The application that `-A` names; raises `ConfigError` when none is named."""
         from tidemill.cli.loading import load_app
 
+        path = self.needs_app()
+        self._tell_environment()
+        return load_app(path, self.say)
+
+    def needs_app(self) -> str:
+        """Where the application is; raises `ConfigError` when none is named."""
         if self.app_path is None:
             raise ConfigError(self.say("app.needed"))
-        self._tell_environment()
-        return load_app(self.app_path, self.say)
+        return self.app_path
 
     def operator(self) -> Tidemill:
         """What operates on an engine: the named application, or an empty one on the named URL."""

@@ -30,26 +30,33 @@ def status(
     session = Session.of(context)
 
     async def run(app: Tidemill, engine: Engine) -> None:
-        _show(session, engine, await engine.stats(), app)
+        _show(session, engine, app, *await _look(app, engine))
         while watch:
             await asyncio.sleep(interval)
-            stats = await engine.stats()
+            found = await _look(app, engine)
             if sys.stdout.isatty():
                 print(_CLEAR, end="")
-            _show(session, engine, stats, app)
+            _show(session, engine, app, *found)
 
     session.run(run)
 
 
-def _show(session: Session, engine: Engine, stats: Stats, app: Tidemill) -> None:
+async def _look(app: Tidemill, engine: Engine) -> tuple[Stats, float]:
+    """What there is, and how many tasks end per second."""
+    queues = await app.queue_statistics()
+    return await engine.stats(), sum(queue.throughput for queue in queues)
+
+
+def _show(session: Session, engine: Engine, app: Tidemill, stats: Stats, throughput: float) -> None:
     unserved = _undeclared(stats, app) if session.app_path is not None else None
     if session.form is Form.TABLE:
-        _show_screen(session, engine, stats, unserved)
+        _show_screen(session, engine, stats, throughput, unserved)
     else:
         record = {
             "at": plain(stats.at),
             "engine": plain(engine.info),
             "totals": _totals(stats),
+            "throughput": throughput,
             "queues": queue_records(stats),
             "undeclared_types": unserved,
         }
@@ -58,7 +65,11 @@ def _show(session: Session, engine: Engine, stats: Stats, app: Tidemill) -> None
 
 
 def _show_screen(
-    session: Session, engine: Engine, stats: Stats, unserved: list[dict[str, Any]] | None
+    session: Session,
+    engine: Engine,
+    stats: Stats,
+    throughput: float,
+    unserved: list[dict[str, Any]] | None,
 ) -> None:
     info, say = engine.info, session.say
     print(say("status.engine", name=info.name, place=info.location, level=info.durability))
@@ -67,6 +78,7 @@ def _show_screen(
     totals = _totals(stats)
     counted = ", ".join(f"{say(f'state.{name}')} {n:,}" for name, n in totals.items() if n)
     print(say("status.tasks", at=plain(stats.at)[:19] + "Z", counts=counted or "0"))
+    print(say("status.throughput", rate=f"{throughput:.3g}"))
     if stats.queues:
         print()
         show(session, queue_listing(stats))

@@ -2,23 +2,25 @@
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
 from tidemill.app import Tidemill
+from tidemill.cli.each import Kind, act_on_each
 from tidemill.cli.output import Listing, Record, print_json, show, show_one
 from tidemill.cli.records import details, plain, summary
 from tidemill.cli.session import Commands, Form, Session
 from tidemill.cli.texts import Say
 from tidemill.engine import Engine, TaskPage, TaskQuery
-from tidemill.errors import ConfigError, Conflict, NotFound, TaskNotFound, TidemillError
+from tidemill.errors import ConfigError, TaskNotFound
 from tidemill.ids import parse_id
 from tidemill.task import LogLine, State, Task
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="option.task.ids")]
+TASKS = Kind("tasks", "id")
 _LOOK = timedelta(seconds=1)
 
 
@@ -128,12 +130,12 @@ def retry(context: typer.Context, ids: Ids) -> None:
     """Run failed or cancelled tasks again."""
     session = Session.of(context)
 
-    async def retry_one(app: Tidemill, task_id: str) -> State:
+    async def retry_one(app: Tidemill, task_id: str) -> str:
         handle = app.handle(task_id)
         await handle.retry()
         return await handle.state()
 
-    act_on_each(session, ids, retry_one)
+    act_on_each(session, TASKS, _ids(session, ids), retry_one)
 
 
 def cancel(
@@ -144,49 +146,14 @@ def cancel(
     """Cancel waiting tasks, ask running ones to stop."""
     session = Session.of(context)
 
-    async def cancel_one(app: Tidemill, task_id: str) -> State:
+    async def cancel_one(app: Tidemill, task_id: str) -> str:
         return await app.handle(task_id).cancel(reason)
 
-    act_on_each(session, ids, cancel_one)
+    act_on_each(session, TASKS, _ids(session, ids), cancel_one)
 
 
-def act_on_each(
-    session: Session, ids: Sequence[str], act: Callable[[Tidemill, str], Awaitable[State]]
-) -> None:
-    """Act on each id, tell what became of every one, and end with the gravest problem."""
-    wanted = [an_id(each, session.say) for each in ids]
-
-    async def run(app: Tidemill, _: Engine) -> list[TidemillError | State]:
-        answers: list[TidemillError | State] = []
-        for task_id in wanted:
-            try:
-                answers.append(await act(app, task_id))
-            except (NotFound, Conflict) as error:
-                answers.append(error)
-        return answers
-
-    answers = session.run(run)
-    problems = [each for each in answers if isinstance(each, TidemillError)]
-    if len(wanted) == 1 and problems:
-        raise problems[0]
-    records = [
-        {
-            "id": task_id,
-            "state": None if isinstance(answer, TidemillError) else answer.value,
-            "problem": session.say.error(answer) if isinstance(answer, TidemillError) else None,
-        }
-        for task_id, answer in zip(wanted, answers, strict=True)
-    ]
-    show(session, Listing("tasks", records, _ANSWER_COLUMNS))
-    if problems:
-        raise typer.Exit(max(problem.exit_code for problem in problems))
-
-
-_ANSWER_COLUMNS = {
-    "column.id": lambda record: record["id"],
-    "column.state": lambda record: record["state"],
-    "column.problem": lambda record: record["problem"],
-}
+def _ids(session: Session, texts: Sequence[str]) -> list[str]:
+    return [an_id(each, session.say) for each in texts]
 
 
 def logs(

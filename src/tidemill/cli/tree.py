@@ -8,7 +8,21 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from tidemill.cli import bench, doctor, enqueue, failed, queues, reindex, serve, status, tasks
+from tidemill.cli import (
+    backups,
+    bench,
+    doctor,
+    enqueue,
+    failed,
+    prune,
+    queues,
+    reindex,
+    schedules,
+    serve,
+    stats,
+    status,
+    tasks,
+)
 from tidemill.cli.session import Commands, Form, keep
 from tidemill.cli.texts import Say
 
@@ -45,11 +59,16 @@ def command_tree(say: Say) -> Any:
     single: Commands = {
         "up": serve.up,
         "worker": serve.worker,
+        "scheduler": serve.scheduler,
         "enqueue": enqueue.enqueue,
         "status": status.status,
+        "stats": stats.stats,
         "doctor": doctor.doctor,
         "migrate": doctor.migrate,
         "reindex": reindex.reindex,
+        "prune": prune.prune,
+        "backup": backups.backup,
+        "restore": backups.restore,
     }
     for name, run in single.items():
         program.command(name, help=name, cls=Command)(run)
@@ -57,6 +76,7 @@ def command_tree(say: Say) -> Any:
         "task": tasks.COMMANDS,
         "queue": queues.COMMANDS,
         "failed": failed.COMMANDS,
+        "schedule": schedules.COMMANDS,
         "bench": bench.COMMANDS,
     }
     for group, commands in groups.items():

@@ -4,25 +4,31 @@ import asyncio
 from datetime import timedelta
 
 from tidemill.app import Tidemill
+from tidemill.node.idle import Idle
+from tidemill.scheduler import Scheduler
 from tidemill.settings import WorkerSettings
 from tidemill.sweeper import Sweeper
 from tidemill.worker import Worker
 
 
 class Node:
-    """Runs an application's tasks in this process and keeps its engine in order.
+    """Runs an application's tasks in this process, fires schedules, keeps the engine in order.
 
-    Any number of nodes work on one engine; none is special. One node runs once.
+    Any number of nodes work on one engine; none is special. One node runs once. With `tasks=False`
+    it runs none, as `tidemill scheduler` does.
     """
 
-    def __init__(self, app: Tidemill, settings: WorkerSettings | None = None) -> None:
+    def __init__(
+        self, app: Tidemill, settings: WorkerSettings | None = None, *, tasks: bool = True
+    ) -> None:
         self._app = app
-        self._worker = Worker(app, settings)
+        self._worker = Worker(app, settings) if tasks else Idle()
         self._sweeper = Sweeper(app, lease=(settings or app.settings.worker).lease)
+        self._scheduler = Scheduler(app)
 
     @property
     def name(self) -> str:
-        """The worker's name, by which tasks and events know this process."""
+        """Its name, by which tasks and events know this process."""
         return self._worker.name
 
     @property
@@ -53,17 +59,22 @@ class Node:
         Raises `ConfigError` for an application that cannot be run so, and the error of an engine
         that refuses. Cancelling it drains without grace.
         """
-        sweeping = asyncio.ensure_future(self._sweeper.run())
+        keeping = {
+            asyncio.ensure_future(self._sweeper.run()): "the sweeper failed",
+            asyncio.ensure_future(self._scheduler.run()): "the scheduler failed",
+        }
         working = asyncio.ensure_future(self._worker.run())
         try:
-            await asyncio.wait({sweeping, working}, return_when=asyncio.FIRST_COMPLETED)
-            if sweeping.done():
-                self.drain("the sweeper failed", grace=timedelta(0))
+            await asyncio.wait({*keeping, working}, return_when=asyncio.FIRST_COMPLETED)
+            for each, reason in keeping.items():
+                if each.done():
+                    self.drain(reason, grace=timedelta(0))
             await working
-            if sweeping.done():
-                await sweeping
+            for each in keeping:
+                if each.done():
+                    await each
         finally:
-            sweeping.cancel()
-            working.cancel()
-            await asyncio.gather(sweeping, working, return_exceptions=True)
+            for task in (*keeping, working):
+                task.cancel()
+            await asyncio.gather(*keeping, working, return_exceptions=True)
             await self._app.close()

@@ -20,9 +20,14 @@ RECYCLE = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(app: Tidemill, settings: WorkerSettings | None = None) -> Node:
-    """Run a node until drained; the first signal drains, the second cuts short."""
-    node = Node(app, settings)
+async def serve(
+    app: Tidemill, settings: WorkerSettings | None = None, *, tasks: bool = True
+) -> Node:
+    """Run a node until drained; the first signal drains, the second cuts short.
+
+    With `tasks=False` it runs none: schedules are fired and the engine is kept in order.
+    """
+    node = Node(app, settings, tasks=tasks)
     loop = asyncio.get_running_loop()
     for each in SIGNALS:
         loop.add_signal_handler(each, _stop, node, each.name)

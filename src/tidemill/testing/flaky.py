@@ -16,21 +16,26 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
+    Mark,
+    Marks,
     Promoted,
     Put,
     QueueDefinition,
     Reclaimed,
     Retrial,
     Stats,
+    Tally,
     TaskPage,
     TaskQuery,
     Transaction,
 )
 from tidemill.errors import EngineUnavailable
 from tidemill.outcome import Settlement
-from tidemill.task import Claim, NewTask, State
+from tidemill.task import Claim, NewTask, State, Task
 
 T = TypeVar("T")
 
@@ -151,8 +156,15 @@ class FlakyEngine:
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
         await self._call("configure", lambda: self._engine.configure(queues))
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
         return await self._call("fire", lambda: self._engine.fire(firings))
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        return await self._call(
+            "restore", lambda: self._engine.restore(tasks, marks=marks, tallies=tallies)
+        )
 
     async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
         return await self._call("get", lambda: self._engine.get(kind, keys))
@@ -162,6 +174,12 @@ class FlakyEngine:
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
         return await self._call("documents", lambda: self._engine.documents(kind, prefix))
+
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        return await self._call("marks", lambda: self._engine.marks(schedules, fires))
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        return await self._call("history", lambda: self._engine.history(query))
 
     async def find(self, query: TaskQuery) -> TaskPage:
         return await self._call("find", lambda: self._engine.find(query))

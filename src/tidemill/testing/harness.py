@@ -8,6 +8,7 @@
 Tasks run through the parts of the real worker (attempts, retries, middleware, resources, children,
 settlements), one after the other in claim order, and only inside `drain` and `run_for`. There are
 no other processes: what is declared with `isolation="process"` runs on the loop or on a thread.
+Schedules, those that the application declares too, fire as time passes.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from typing import Any, Self, cast
 
 from tidemill.app import Tidemill
 from tidemill.clock import VirtualClock, from_micros
-from tidemill.engine import ClaimRequest, Engine, Enqueued, Extension, Hold, TaskQuery
+from tidemill.engine import ClaimRequest, Engine, Enqueued, Extension, Fired, Hold, TaskQuery
 from tidemill.engines import open_engine
 from tidemill.events import TaskProgressed, TaskStarted
 from tidemill.ids import IdMaker
 from tidemill.outcome import Outcome
+from tidemill.scheduler import Scheduler
 from tidemill.task import DEFAULT_LEASE, Claim, State, Task
 from tidemill.worker.belt import Belt
 from tidemill.worker.chronicle import ending_of
@@ -70,6 +72,7 @@ class Harness:
         self._slots = Slots(concurrency)
         self._engine = open_engine(url, clock=self.clock)
         self._ids = IdMaker()
+        self._scheduler = Scheduler(app)
         self._resources = Resources()
         self._reports = Reports()
         self._held: dict[Run, None] = {}
@@ -89,6 +92,7 @@ class Harness:
             opening.callback(self._app.use_engine, None)
             opening.push_async_callback(self._app.close)
             opening.push_async_callback(self._end_runs)
+            await self._scheduler.catch_up()
             self._closing = opening.pop_all()
         return self
 
@@ -156,9 +160,13 @@ class Harness:
     async def advance(self, by: timedelta | None = None, **units: float) -> None:
         """Move time and make ready what became due, without running it.
 
-        As a timedelta, or in its terms: `await harness.advance(hours=1)`.
+        As a timedelta, or in its terms: `await harness.advance(hours=1)`. Schedules fire at each of
+        their instants on the way.
         """
-        self.clock.advance(by or timedelta(**units))
+        end = self.now() + (by or timedelta(**units))
+        while (at := await self._next_fire()) is not None and at <= end:
+            self.clock.advance(at - self.now())
+        self.clock.advance(end - self.now())
         await self._promote()
 
     async def drain(self) -> None:
@@ -175,16 +183,15 @@ class Harness:
             self._draining = False
 
     async def run_for(self, by: timedelta | None = None, **units: float) -> None:
-        """Let time pass and run each task when it is due: delays, retries and snoozes in turn."""
-        end = self.clock.now() + (by or timedelta(**units)) // timedelta(microseconds=1)
+        """Let time pass and run each task when it is due: delays, retries, snoozes, schedules."""
+        end = self.now() + (by or timedelta(**units))
         while True:
             await self.drain()
-            left = timedelta(microseconds=end - self.clock.now())
-            next_in = (await self._engine.promote(BATCH)).next_in
-            if next_in is None or next_in > left:
-                await self.advance(left)
+            due = [at for at in (await self._next_due(), await self._next_fire()) if at is not None]
+            if not due or min(due) > end:
+                await self.advance(end - self.now())
                 return
-            await self.advance(next_in)
+            await self.advance(min(due) - self.now())
 
     async def _drain(self) -> None:
         started: Counter[str] = Counter()
@@ -206,6 +213,15 @@ class Harness:
             if self._settling.done():
                 self._settling.result()
             await self._extend()
+
+    async def _next_fire(self) -> datetime | None:
+        """Fire what is due; answers when something is again."""
+        await self._scheduler.catch_up()
+        return self._scheduler.next_at
+
+    async def _next_due(self) -> datetime | None:
+        next_in = (await self._engine.promote(BATCH)).next_in
+        return None if next_in is None else self.now() + next_in
 
     async def _promote(self) -> None:
         while (await self._engine.promote(BATCH)).moved:
@@ -298,6 +314,11 @@ class _Seen:
         answers = await self._engine.enqueue(tasks, tx=tx)
         if tx is None:
             await self._harness.enqueued()
+        return answers
+
+    async def fire(self, firings: Any) -> list[Fired]:
+        answers = await self._engine.fire(firings)
+        await self._harness.enqueued()
         return answers
 
     async def cancel(self, ids: Any, reason: str = "") -> list[State | None]:

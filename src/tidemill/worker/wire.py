@@ -1,12 +1,11 @@
 """What a worker and its child processes tell each other: values as bytes, never pickled."""
 
-from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from tidemill.outcome import Outcome
-from tidemill.task import Claim, LogLine, NewTask, Progress, Task, UniqueKey
+from tidemill.task import Claim, LogLine, NewTask, Progress, Task
 from tidemill.worker.verdict import Verdict
 
 
@@ -55,64 +54,21 @@ class Find(msgspec.Struct, frozen=True, tag=True):
     ids: tuple[str, ...]
 
 
-class _Key(msgspec.Struct, frozen=True):
-    """A unique key, its two kinds of `until` apart: msgspec cannot tell a duration from a word."""
-
-    key: str
-    until: str
-    lasting: timedelta | None
-    on_conflict: str
-
-
-_Plain: Any = msgspec.defstruct(
-    "_Plain",
-    [
-        (field.name, _Key | None if field.name == "unique" else field.type)
-        for field in msgspec.structs.fields(NewTask)
-    ],
-    namespace={"__doc__": "A new task whose unique key is a `_Key`."},
-    frozen=True,
-)
-
-
 class Done(msgspec.Struct, frozen=True, tag=True):
     """From the child: what became of the claim."""
 
     outcome: Outcome
-    enqueue: tuple[_Plain, ...]
+    enqueue: tuple[NewTask, ...]
 
     @classmethod
     def of(cls, verdict: Verdict) -> "Done":
         """The message of a verdict."""
-        return cls(verdict.outcome, tuple(_plain(task) for task in verdict.enqueue))
+        return cls(verdict.outcome, verdict.enqueue)
 
     @property
     def verdict(self) -> Verdict:
         """The verdict that it tells."""
-        return Verdict(self.outcome, tuple(_new_task(plain) for plain in self.enqueue))
-
-
-def _plain(task: NewTask) -> Any:
-    unique, key = task.unique, None
-    if unique is not None:
-        lasts = isinstance(unique.until, timedelta)
-        key = _Key(
-            unique.key,
-            "" if lasts else str(unique.until),
-            unique.until if isinstance(unique.until, timedelta) else None,
-            unique.on_conflict,
-        )
-    return _Plain(**(_fields(task) | {"unique": key}))
-
-
-def _new_task(plain: Any) -> NewTask:
-    key: Any = plain.unique
-    unique = key and UniqueKey(key.key, key.lasting or key.until, key.on_conflict)
-    return NewTask(**(_fields(plain) | {"unique": unique}))
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in NewTask.__struct_fields__}
+        return Verdict(self.outcome, self.enqueue)
 
 
 ToChild = Do | Soften | Found

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidemill.clock import to_micros
-from tidemill.engine import ClaimRequest, Enqueued, Firing, Retrial
+from tidemill.engine import ClaimRequest, Enqueued, Retrial
 from tidemill.engines.memory import MemoryEngine
 from tidemill.outcome import Completed, Failed, Settlement
 from tidemill.task import Claim, NewTask, State
@@ -21,35 +20,6 @@ class BatchNotAtomic(MemoryEngine):
         for task in tasks:
             answers += await super().enqueue([task], tx=tx)
         return answers
-
-
-class FireNotAtomic(MemoryEngine):
-    """Moves the mark first and enqueues in a second step, which may not come."""
-
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
-        accepted = []
-        for firing in firings:
-            instant = to_micros(firing.at)
-            mark = self._books.marks.get(firing.schedule, instant - 1)
-            accepted.append(mark < instant <= self._books.now())
-            if accepted[-1]:
-                self._books.marks[firing.schedule] = instant
-        await self.enqueue(
-            [each.task for each, good in zip(firings, accepted, strict=True) if good]
-        )
-        return accepted
-
-
-class FireWithoutAMark(MemoryEngine):
-    """Relies on the task's id, which is free again once the task was pruned."""
-
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
-        self._books.marks.clear()
-        known = set(self._books.records)
-        fired = await super().fire(firings)
-        return [
-            done and each.task.id not in known for each, done in zip(firings, fired, strict=True)
-        ]
 
 
 class CancelLosesToRetry(MemoryEngine):

@@ -3,8 +3,17 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Literal
 
-from tidemill.engine import Extension, Firing, Put, QueueDefinition
+from tidemill.engine import (
+    SCHEDULE,
+    Extension,
+    Firing,
+    HistoryQuery,
+    Put,
+    QueueDefinition,
+    Resolution,
+)
 from tidemill.outcome import (
     Cancelled,
     Completed,
@@ -22,6 +31,7 @@ from tidemill.testing.lab import NO_TIME, Lab
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 QUEUES = ("a", "b", "c:d")
+SCHEDULES = ("s", "s:1")
 TYPES = ("work", "mail", "unknown:1", "unknown:2")
 KNOWN = frozenset({"work", "mail"})
 
@@ -43,7 +53,7 @@ class Campaign:
         verbs = (
             *(self.enqueue, self.claim, self.settle) * 4,
             *(self.extend, self.cancel, self.retry, self.remove, self.fire, self.sweep),
-            *(self.document, self.queue, self.read),
+            *(self.document, self.define, self.queue, self.read, self.restore),
         )
         for _ in range(steps):
             await self.random.choice(verbs)()
@@ -70,8 +80,12 @@ class Campaign:
         )
 
     def unique(self) -> UniqueKey:
+        on_conflicts: tuple[Literal["keep", "replace"], ...] = ("keep", "replace")
+        ends: tuple[Literal["start", "end"], ...] = ("start", "end")
         pick = self.random.choice
-        return UniqueKey(pick("xy"), pick(("start", "end", MINUTE)), pick(("keep", "replace")))
+        return UniqueKey(
+            pick("xy"), pick(ends), pick(on_conflicts), lasting=pick((None, None, MINUTE))
+        )
 
     def tasks(self, most: int) -> tuple[NewTask, ...]:
         made = tuple(self.task() for _ in range(self.random.randint(0, most)))
@@ -126,7 +140,12 @@ class Campaign:
         await self.lab.engine.remove(self.some_ids())
 
     async def fire(self) -> None:
-        await self.lab.engine.fire([Firing("s", self.lab.now(), task) for task in self.tasks(1)])
+        pick, at = self.random.choice, self.lab.now(-self.random.choice((NO_TIME, SECOND)))
+        version, by_hand = pick((None, None, 1)), pick((False, False, True))
+        tasks = self.tasks(2) or (None,)
+        await self.lab.engine.fire(
+            [Firing(pick(SCHEDULES), at, task, version, by_hand=by_hand) for task in tasks]
+        )
 
     async def sweep(self) -> None:
         await self.lab.engine.promote(20)
@@ -135,6 +154,17 @@ class Campaign:
 
     async def document(self) -> None:
         await self.lab.engine.put([Put("kind", self.random.choice("xy"), b"body")])
+
+    async def define(self) -> None:
+        body = self.random.choice((b"{}", None))
+        await self.lab.engine.put([Put(SCHEDULE, self.random.choice(SCHEDULES), body)])
+
+    async def restore(self) -> None:
+        """Take tasks in that are gone, as they were enqueued."""
+        tasks = await self.lab.find(limit=5)
+        final = [task.id for task in tasks if task.state.final]
+        await self.lab.engine.remove(final)
+        await self.lab.engine.restore(tasks)
 
     async def queue(self) -> None:
         name = self.random.choice(QUEUES)
@@ -145,6 +175,16 @@ class Campaign:
         await self.lab.find(tags=("t",), user_id="u1")
         await self.lab.engine.stats()
         await self.lab.feed()
+        await self.lab.engine.marks(SCHEDULES, 5)
+        await self.history()
+
+    async def history(self) -> None:
+        query = HistoryQuery(
+            since=self.lab.now(-DAY),
+            until=self.lab.now(DAY),
+            resolution=self.random.choice(tuple(Resolution)),
+        )
+        await self.lab.engine.history(query)
 
     async def end(self) -> None:
         """Let every task that there is come to its end, and remove all of them."""

@@ -19,7 +19,9 @@ from tests.servers.proxy import Proxy
 from tests.servers.server import Server, server
 from tidemill.engine import (
     Extension,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
     Promoted,
     Put,
@@ -234,9 +236,23 @@ async def test_remove_happens_once(behind: str) -> None:
 
 async def test_fire_makes_one_task_of_an_instant(behind: str) -> None:
     async with cutting(behind) as cut:
-        firing = Firing("s", cut.lab.now(), cut.lab.new())
-        assert await cut.unheard("fire", lambda: cut.lab.engine.fire([firing])) == [False]
-        assert await cut.lab.found() == [firing.task.id]
+        task = cut.lab.new()
+        firing = Firing("s", cut.lab.now(), task)
+        answer = await cut.unheard("fire", lambda: cut.lab.engine.fire([firing]))
+        assert answer == [Fired.ALREADY]
+        assert await cut.lab.found() == [task.id]
+        (mark,) = (await cut.lab.engine.marks(["s"], 9)).marks
+        assert (mark.count, len(mark.fires)) == (1, 1)
+
+
+async def test_restore_takes_a_task_in_once(behind: str) -> None:
+    async with cutting(behind) as cut:
+        task = await cut.lab.task(await cut.lab.add())
+        await cut.lab.engine.cancel([task.id])
+        await cut.lab.engine.remove([task.id])
+        answer = await cut.unheard("restore", lambda: cut.lab.engine.restore([task]))
+        assert answer == [False]
+        assert await cut.causes() == ["enqueued", "cancelled", "removed", "restored"]
 
 
 async def test_put_writes_a_version_once(behind: str) -> None:
@@ -257,16 +273,22 @@ async def test_pause_and_configure_are_made_again(behind: str) -> None:
         assert (queue.paused, queue.weight, queue.lease) == (True, 7, MINUTE)
 
 
-@pytest.mark.parametrize("name", ["documents", "find", "stats", "feed", "read"])
+@pytest.mark.parametrize("name", ["documents", "find", "stats", "feed", "read", "marks", "history"])
 async def test_what_only_reads_answers_the_same(behind: str, name: str) -> None:
     async with cutting(behind) as cut:
-        task_id = await cut.lab.add()
+        claim = await cut.lab.start()
+        task_id = claim.ref.task_id
+        await cut.lab.settle(claim, Completed())
+        await cut.lab.engine.fire([Firing("s", cut.lab.now(), cut.lab.new())])
+        ever = HistoryQuery(since=cut.lab.now(-MINUTE), until=cut.lab.now(MINUTE))
         read: dict[str, Verb] = {
             "documents": lambda: cut.lab.engine.documents("kind"),
             "find": lambda: cut.lab.engine.find(TaskQuery()),
             "stats": cut.lab.engine.stats,
             "feed": lambda: cut.lab.engine.feed("", 10, timedelta(0)),
             "read": lambda: cut.lab.engine.find(TaskQuery(ids=(task_id,))),
+            "marks": lambda: cut.lab.engine.marks(["s"], 9),
+            "history": lambda: cut.lab.engine.history(ever),
         }
         expected = await read[name]()
         assert await cut.answer(name, read[name]) == expected

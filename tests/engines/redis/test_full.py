@@ -10,7 +10,7 @@ from tests.engines.redis.hands import command, looking, opened
 from tests.engines.redis.site import SOON, at_work
 from tests.servers.cluster import cluster
 from tests.servers.server import KINDS, server
-from tidemill.engine import Hold
+from tidemill.engine import HistoryQuery, Hold, Mark
 from tidemill.errors import EngineFull
 from tidemill.outcome import Completed, Retried, Settlement, Waiting
 from tidemill.task import Limit, NewTask, Retention, State, UniqueKey
@@ -19,6 +19,7 @@ from tidemill.testing.lab import NO_TIME, Lab, LabClock
 
 MINUTE = timedelta(minutes=1)
 SHORT = Retention(completed=NO_TIME)
+WHAT_ENDED = ("completed", "retried", "cancelled", "reclaimed")
 ROOM = 2_000_000
 """Bytes that a test has until its server is full."""
 
@@ -86,6 +87,9 @@ async def test_enqueue_is_refused_whole_and_what_ends_tasks_goes_on(small: str) 
         lab.clock.advance(MINUTE)
         assert (await lab.engine.promote(10)).moved == 1
         assert len((await lab.engine.stats()).counts) == 3
+        since, until = lab.now(-2 * MINUTE), lab.now(MINUTE)
+        tallies = await lab.engine.history(HistoryQuery(since=since, until=until))
+        assert [sum(getattr(each, name) for each in tallies) for name in WHAT_ENDED] == [1, 1, 1, 1]
 
 
 async def test_there_is_room_again_once_tasks_were_done_and_pruned(small: str) -> None:
@@ -117,6 +121,7 @@ async def test_a_full_store_can_be_opened_watched_and_operated(small: str) -> No
             await newcomer.engine.pause("default", paused=False)
             assert await newcomer.claimed(1) == accepted[:1]
             assert await newcomer.engine.documents("kind") == []
+            assert (await newcomer.engine.marks(["s"], 9)).marks == (Mark("s"),)
 
 
 async def test_a_settlement_brings_its_children_also_to_a_full_store(small: str) -> None:

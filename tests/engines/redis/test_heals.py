@@ -17,7 +17,7 @@ from tests.servers.proxy import Proxy
 from tests.servers.server import KINDS, Server, server
 from tests.servers.waiting import until
 from tidemill import LeaseLost
-from tidemill.engine import ClaimRequest, Firing, Hold, Put
+from tidemill.engine import ClaimRequest, Fired, Firing, Hold, Put
 from tidemill.errors import EngineUnavailable
 from tidemill.outcome import Completed, Failed
 from tidemill.task import State, UniqueKey
@@ -61,7 +61,7 @@ async def test_a_restart_keeps_leases_waiting_and_delayed_tasks(own: Server, kil
         delayed = await lab.add(delay=HOUR, unique=UniqueKey("k"))
         waiting = [await lab.add() for _ in range(3)]
         fired = Firing("s", (await lab.engine.stats()).at, lab.new(queue="other"))
-        assert await lab.engine.fire([fired]) == [True]
+        assert await lab.engine.fire([fired]) == [Fired.FIRED]
         await lab.engine.put([Put("kind", "key", b"body")])
         before = await lab.find(), await lab.feed()
         await restarted(own, kill=kill)
@@ -69,7 +69,7 @@ async def test_a_restart_keeps_leases_waiting_and_delayed_tasks(own: Server, kil
         assert await lab.claimed(2, queues=("default",)) == waiting[:2]
         assert await lab.extend(held) is Hold.HELD
         assert await lab.settle(held, Completed(b"done")) is State.COMPLETED
-        assert await lab.engine.fire([fired]) == [False]
+        assert await lab.engine.fire([fired]) == [Fired.ALREADY]
         (again,) = await lab.enqueue(lab.new(unique=UniqueKey("k")))
         assert (again.task_id, again.duplicate) == (delayed, True)
         promoted = await lab.engine.promote(100)

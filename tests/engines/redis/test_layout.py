@@ -8,10 +8,10 @@ from importlib.resources import files
 
 import pytest
 
-from tests.engines.redis.campaign import QUEUES, Campaign
+from tests.engines.redis.campaign import QUEUES, SCHEDULES, Campaign
 from tests.engines.redis.hands import Look, comes_true, looking, opened
 from tidemill.clock import from_micros
-from tidemill.engine import Hold, Reclaimed
+from tidemill.engine import SCHEDULE, Hold, Reclaimed
 from tidemill.engines.redis import keys, shard
 from tidemill.engines.redis.address import parse
 from tidemill.engines.redis.keys import GROUP, NAMES
@@ -26,8 +26,8 @@ MINUTE = timedelta(minutes=1)
 FIXED = {"meta", "known", "ledger", "feed", "queues", "lanes", "marks", "indexed"}
 """The keys of a store without tasks; these few grow with its queues, schedules and documents."""
 
-FIXED_BY = {"dlq:", "documents:"}
-"""The same, one for each queue or kind."""
+FIXED_BY = {"dlq:", "documents:", "fires:", "stretches:", "tallies:"}
+"""The same, one for each queue, kind, schedule, or stretch of the history."""
 
 
 # Dead letters
@@ -255,7 +255,12 @@ async def test_after_everything_is_pruned_only_the_fixed_keys_are_left(url: str,
         assert {name.partition(":")[0] for name in used} >= {"task", "claims", "prune", "index"}
         fixed = {name for name in left if name.startswith(tuple(FIXED_BY))}
         assert left - temporary - fixed <= FIXED
-        assert fixed <= {f"dlq:{queue}" for queue in QUEUES} | {"documents:kind"}
+        by_day = {each for each in fixed if re.match(r"(tallies:(hour|day)/|stretches:)", each)}
+        assert fixed - by_day <= {
+            *(f"dlq:{queue}" for queue in QUEUES),
+            *(f"documents:{kind}" for kind in ("kind", SCHEDULE)),
+            *(f"fires:{schedule}" for schedule in SCHEDULES),
+        }
         for key in await look.keys():
             if "claims:" in key or "unique:" in key:
                 assert await look.ask("TTL", key) > 0
@@ -331,7 +336,8 @@ def test_every_key_of_the_scripts_has_its_name_in_the_table() -> None:
         for each in files("tidemill.engines.redis").iterdir()
         if each.name.endswith(".py") and each.name != "keys.py"
     )
-    assert "KEYS[1]" in keys.lua_names()
+    assert "KEYS[1]" in keys.lua_names("")
+    assert "due = ROOT .. 'due'" in keys.lua_names("redis.call('ZCARD', KEY.due)")
     used |= set(re.findall(r'NAMES\["(\w+)"\]', python))
     assert used == NAMES.keys()
     named = [text for text in NAMES.values() if text.endswith(":") and f'"{text}' in python]

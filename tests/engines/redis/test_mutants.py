@@ -11,7 +11,7 @@ from tests.engines.makers import Servers
 from tidemill.clock import Clock
 from tidemill.engine import Engine
 from tidemill.engines import open_engine
-from tidemill.engines.redis import shard
+from tidemill.engines.redis import history, marks, restore, shard
 from tidemill.engines.redis.scripts import Script, script
 from tidemill.testing import RULES, check_rule
 
@@ -196,9 +196,123 @@ MUTANTS = (
     ),
     Mutant(
         "fired without a mark",
-        "redis.call('HSET', KEY.marks, schedule, instant)",
-        "",
+        "mark.at = instant",
+        "local _ = instant",
         "an_instant_fires_once_even_when_its_task_is_gone",
+    ),
+    Mutant(
+        "fired whatever the version",
+        "if version and version ~= version_of(schedule) then",
+        "if false then",
+        "a_firing_of_another_version_is_refused",
+    ),
+    Mutant(
+        "fired before its time",
+        "elseif instant > LEDGER.now then",
+        "elseif false then",
+        "an_instant_after_now_is_refused_and_may_fire_later",
+    ),
+    Mutant(
+        "by hand moves the mark",
+        "if by_hand then",
+        "if false then",
+        "a_fire_by_hand_leaves_the_mark_where_it_is",
+    ),
+    Mutant(
+        "by hand twice",
+        "if made and load(made[1]) then",
+        "if false then",
+        "a_fire_by_hand_leaves_the_mark_where_it_is",
+    ),
+    Mutant(
+        "skipped fires are counted",
+        "(outcome == 'fired' and 1 or 0)",
+        "1",
+        "a_skipped_fire_names_the_holder_of_the_key_and_is_not_counted",
+    ),
+    Mutant(
+        "the first fires are kept",
+        "in_parts(mark.fires, 'LPUSH', KEY.fires .. schedule)",
+        "in_parts(mark.fires, 'RPUSH', KEY.fires .. schedule)",
+        "only_the_last_fires_are_kept_but_all_are_counted",
+    ),
+    Mutant(
+        "a mark outlives its schedule",
+        "redis.call('HDEL', KEY.marks, schedule)",
+        "",
+        "removing_a_schedule_removes_its_mark",
+    ),
+    Mutant(
+        "ends are counted twice",
+        "noted[what] = noted[what] + 1",
+        "noted[what] = noted[what] + 2",
+        "a_completed_task_is_counted_with_its_times",
+    ),
+    Mutant(
+        "ends are added up twice",
+        "redis.call('DEL', KEY.ended)",
+        "",
+        "a_completed_task_is_counted_with_its_times",
+    ),
+    Mutant(
+        "plain tasks are not counted",
+        "note_end(queue, kind, 'completed', started, due)",
+        "",
+        "every_end_is_counted_as_what_it_was",
+    ),
+    Mutant(
+        "retries are not counted",
+        "note_end(live.queue, live.type, 'retried', live.started, live.due)",
+        "",
+        "every_end_is_counted_as_what_it_was",
+    ),
+    Mutant(
+        "a lost attempt is timed",
+        "TIMED[cause] and live.started or 0",
+        "live.started",
+        "an_attempt_taken_back_is_counted_without_times",
+    ),
+    Mutant(
+        "attempts taken back are not counted",
+        "note_end(live.queue, live.type, 'reclaimed', 0, live.due)",
+        "",
+        "an_attempt_taken_back_is_counted_without_times",
+    ),
+    Mutant(
+        "old minutes stay",
+        "'(' .. whole(LEDGER.now - kept)",
+        "'(0'",
+        "minutes_and_hours_are_forgotten_in_time_and_days_stay",
+    ),
+    Mutant(
+        "a restored task overwrites",
+        "if load(id) then\n    return 0",
+        "if false then\n    return 0",
+        "a_known_id_is_left_as_it_is",
+    ),
+    Mutant(
+        "a restored task has no key",
+        "take_key(record)\n  end",
+        "end",
+        "a_restored_task_takes_its_unique_key_if_it_is_free",
+    ),
+    Mutant(
+        "a cancelled task runs after a restore",
+        "elseif cancelled then",
+        "elseif false then",
+        "a_task_whose_cancel_was_requested_is_cancelled",
+    ),
+    Mutant(
+        "a restored mark overwrites",
+        "redis.call('HSETNX', KEY.marks, schedule, mark) == 1",
+        "redis.call('HSET', KEY.marks, schedule, mark)",
+        "marks_and_tallies_are_restored_where_there_are_none",
+    ),
+    Mutant(
+        "a restored tally overwrites",
+        "redis.call('HSETNX', place, field, ARGV[number]) == 1",
+        "redis.call('HSET', place, field, ARGV[number])",
+        "marks_and_tallies_are_restored_where_there_are_none",
     ),
     Mutant(
         "turns are forgotten",
@@ -256,7 +370,8 @@ async def test_scripts_with_a_bug_are_rejected_by_the_rule_it_breaks(
         sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
         return Script(name, source, sha, repeatable, writes)
 
-    monkeypatch.setattr(shard, "script", with_the_bug)
+    for module in (shard, marks, history, restore):
+        monkeypatch.setattr(module, "script", with_the_bug)
     with pytest.raises(AssertionError):
         await check_rule(rule, make_valkey)
     assert next(changed), "the text that makes the bug is in no script any more"

@@ -184,5 +184,5 @@ def _instant(at: datetime | None) -> datetime:
     return at
 
 
-def _silent(done: int) -> None:
+def _silent(_done: int, _total: int | None = None, /) -> None:
     """Show nothing."""

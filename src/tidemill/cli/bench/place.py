@@ -76,8 +76,8 @@ async def tasks_of(engine: Engine, ids: Sequence[str]) -> list[Task]:
 
 async def tidy(engine: Engine, since: datetime) -> None:
     """Leave a named engine as it was found: cancel what waits, then remove what was made."""
-    tasks = await all_found(engine, TaskQuery(task_types=TYPES, enqueued_from=since))
-    for start in range(0, len(tasks), PAGE):
-        ids = [task.id for task in tasks[start : start + PAGE]]
+    found = await all_found(engine, TaskQuery(task_types=TYPES, enqueued_from=since))
+    for start in range(0, len(found), PAGE):
+        ids = found[start : start + PAGE]
         await engine.cancel(ids, "the benchmark is over")
         await engine.remove(ids)

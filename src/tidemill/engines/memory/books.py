@@ -6,16 +6,19 @@ with all that belongs to it: the feed, unique keys, limit slots, waiting parents
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Literal
 
 from tidemill.clock import Clock, from_micros, micros
 from tidemill.engine import Document, QueueDefinition, Transition
+from tidemill.engines.memory.history import History
+from tidemill.engines.memory.marks import Timetable
 from tidemill.engines.memory.record import Record
 from tidemill.task import Progress, State, TaskError, UniqueKey
 
 FEED_LENGTH = 100_000
 _OCCUPYING = (State.PENDING, State.RUNNING)
+_TIMED = ("completed", "failed")
+"""Causes of an end whose attempt's times are counted: a worker settled it so."""
 
 
 class Queue:
@@ -42,7 +45,8 @@ class Books:
         self.claims: dict[str, int] = {}
         self.keys: dict[tuple[str, str], tuple[str, int | None]] = {}
         self.waits: dict[str, set[str]] = {}
-        self.marks: dict[str, int] = {}
+        self.timetables: dict[str, Timetable] = {}
+        self.history = History()
         self.documents: dict[tuple[str, str], Document] = {}
         self.feed: deque[Transition] = deque(maxlen=FEED_LENGTH)
         self.fed = 0
@@ -161,6 +165,7 @@ class Books:
         """End a task: record how, free its key, then let parents that wait go on."""
         record.result, record.error, record.reason = result, error, reason
         record.finished = now
+        self.history.count(record, state.value, now, timed=cause in _TIMED)
         kept = record.new.retention.of(state)
         record.prune = None if kept is None else now + micros(kept)
         self.free_key(record, "start", "end")
@@ -192,13 +197,13 @@ class Books:
 
     def hold_key(self, record: Record, unique: UniqueKey, now: int) -> None:
         """Give a task its key."""
-        until = now + micros(unique.until) if isinstance(unique.until, timedelta) else None
+        until = now + micros(unique.lasting) if unique.lasting is not None else None
         self.keys[record.new.queue, unique.key] = (record.new.id, until)
 
     def free_key(self, record: Record, *at: str) -> None:
         """Free a task's key if it holds it until its `start` or `end`."""
         unique = record.new.unique
-        if unique is not None and unique.until in at:
+        if unique is not None and unique.lasting is None and unique.until in at:
             place = (record.new.queue, unique.key)
             if self.keys.get(place, ("", None))[0] == record.new.id:
                 del self.keys[place]

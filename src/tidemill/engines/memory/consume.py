@@ -175,6 +175,7 @@ def _again(books: Books, record: Record, outcome: Retried, now: int) -> None:
     ):
         books.end(record, State.FAILED, now, cause="failed", error=outcome.error)
         return
+    books.history.count(record, "retried", now, timed=True)
     record.history.append(record.ended(now, "retried", outcome.error))
     record.error = outcome.error
     record.alone = outcome.crashed

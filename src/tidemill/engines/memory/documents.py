@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tidemill.engine import Document, Put, QueueDefinition
+from tidemill.engine import SCHEDULE, Document, Put, QueueDefinition
 from tidemill.engines.memory.books import Books
 
 
@@ -26,6 +26,8 @@ def put(books: Books, change: Put) -> Document | None:
         return None
     if change.body is None:
         books.documents.pop(place, None)
+        if change.kind == SCHEDULE:
+            books.timetables.pop(change.key, None)
         return Document(change.kind, change.key, 0, b"")
     written = Document(change.kind, change.key, version + 1, change.body)
     books.documents[place] = written

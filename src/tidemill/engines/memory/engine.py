@@ -19,23 +19,29 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
+    Mark,
+    Marks,
     Promoted,
     Put,
     QueueDefinition,
     Reclaimed,
     Retrial,
     Stats,
+    Tally,
     TaskPage,
     TaskQuery,
     Transaction,
 )
 from tidemill.engines.memory import consume, documents, produce, read, repair
 from tidemill.engines.memory.books import Books
+from tidemill.engines.memory.restore import restore
 from tidemill.errors import EngineRefused
 from tidemill.outcome import Settlement
-from tidemill.task import Claim, NewTask, State
+from tidemill.task import Claim, NewTask, State, Task
 
 T = TypeVar("T")
 
@@ -119,8 +125,13 @@ class MemoryEngine:
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
         self._step(lambda books: documents.configure(books, queues))
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
         return self._step(lambda books: produce.fire(books, firings))
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        return self._step(lambda books: restore(books, tasks, marks, tallies))
 
     async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
         return self._step(lambda books: [books.documents.get((kind, key)) for key in keys])
@@ -130,6 +141,12 @@ class MemoryEngine:
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
         return self._step(lambda books: documents.listed(books, kind, prefix))
+
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        return self._step(lambda books: read.marks(books, schedules, fires))
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        return self._step(lambda books: books.history.read(query))
 
     async def find(self, query: TaskQuery) -> TaskPage:
         return self._step(lambda books: read.find(books, query))

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tidemill.clock import to_micros
-from tidemill.engine import Enqueued, Firing
+from tidemill.clock import from_micros, to_micros
+from tidemill.engine import SCHEDULE, Enqueued, Fire, Fired, Firing
 from tidemill.engines.memory.books import Books
+from tidemill.engines.memory.marks import Timetable
 from tidemill.engines.memory.record import Record, due
 from tidemill.task import NewTask, State
 
@@ -57,18 +58,45 @@ def _replace(books: Books, holder: Record, task: NewTask, now: int) -> None:
     books.schedule_or_admit(holder, "replaced", now)
 
 
-def fire(books: Books, firings: Sequence[Firing]) -> list[bool]:
+def fire(books: Books, firings: Sequence[Firing]) -> list[Fired]:
     """Enqueue what schedules fire, each instant once."""
-    check(firing.task for firing in firings)
+    check(firing.task for firing in firings if firing.task)
     now = books.now()
     return [_fire(books, firing, now) for firing in firings]
 
 
-def _fire(books: Books, firing: Firing, now: int) -> bool:
+def _fire(books: Books, firing: Firing, now: int) -> Fired:
+    if firing.version is not None:
+        defined = books.documents.get((SCHEDULE, firing.schedule))
+        if defined is None or defined.version != firing.version:
+            return Fired.CHANGED
     instant = to_micros(firing.at)
-    mark = books.marks.get(firing.schedule)
-    if instant > now or (mark is not None and instant <= mark):
-        return False
-    books.marks[firing.schedule] = instant
-    enqueue(books, firing.task, now)
-    return True
+    if instant > now:
+        return Fired.EARLY
+    timetable = books.timetables.setdefault(firing.schedule, Timetable())
+    if firing.by_hand:
+        if firing.task is not None and firing.task.id in books.records:
+            return Fired.ALREADY
+    elif timetable.at is not None and instant <= timetable.at:
+        return Fired.ALREADY
+    else:
+        timetable.at = instant
+    enqueued = None if firing.task is None else enqueue(books, firing.task, now)
+    outcome = _outcome(enqueued)
+    timetable.note(
+        Fire(
+            at=from_micros(instant),
+            recorded_at=from_micros(now),
+            outcome=outcome,
+            task_id=enqueued.task_id if enqueued else None,
+            missed=firing.missed,
+            by_hand=firing.by_hand,
+        )
+    )
+    return outcome
+
+
+def _outcome(enqueued: Enqueued | None) -> Fired:
+    if enqueued is None:
+        return Fired.MISSED
+    return Fired.SKIPPED if enqueued.duplicate else Fired.FIRED

@@ -1,10 +1,20 @@
 """Find, stats and feed: what the books tell people."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 
 from tidemill.clock import from_micros, to_micros
-from tidemill.engine import FeedPage, QueueStatus, StateCount, Stats, TaskPage, TaskQuery
+from tidemill.engine import (
+    FeedPage,
+    Mark,
+    Marks,
+    QueueStatus,
+    StateCount,
+    Stats,
+    TaskPage,
+    TaskQuery,
+)
 from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.record import Record
 from tidemill.task import State
@@ -71,6 +81,15 @@ def _status(books: Books, name: str) -> QueueStatus:
         paused=queue.paused,
         lease=queue.definition.lease,
         oldest_pending_at=from_micros(min(waiting)) if waiting else None,
+    )
+
+
+def marks(books: Books, schedules: Sequence[str], fires: int) -> Marks:
+    """How far schedules have come."""
+    kept = books.timetables
+    return Marks(
+        from_micros(books.now()),
+        tuple(kept[name].mark(name, fires) if name in kept else Mark(name) for name in schedules),
     )
 
 

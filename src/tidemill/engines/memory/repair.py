@@ -66,6 +66,7 @@ def _reclaim(books: Books, record: Record, now: int) -> Reclaimed:
     if record.attempt >= record.attempt_limit:
         books.end(record, State.FAILED, now, cause="reclaimed", error=error)
         return _reclaimed(record, worker)
+    books.history.count(record, "reclaimed", now, timed=False)
     record.history.append(record.ended(now, "lost", error))
     record.error = error
     record.alone = True
@@ -90,6 +91,7 @@ def prune(books: Books, limit: int) -> int:
         key=lambda record: (record.prune, record.new.id),
     )[:limit]
     books.remove(over, now)
+    books.history.forget(now)
     return len(over)
 
 
@@ -128,7 +130,7 @@ def _retry(books: Books, record: Record | None, now: int) -> Retrial:
     if record.state is State.COMPLETED:
         return Retrial.COMPLETED
     unique = record.new.unique
-    if unique is not None and not isinstance(unique.until, timedelta):
+    if unique is not None and unique.lasting is None:
         holder = books.holder(record.new.queue, unique.key, now)
         if holder is not None and holder is not record:
             return Retrial.KEY_TAKEN

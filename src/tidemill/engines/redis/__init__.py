@@ -26,7 +26,12 @@ One task is one hash, and its id stands in exactly one of the structures of its 
     unique:<queue>/<key> string   the task that holds a key
     parents:<id>         set      parents that wait for a child
     claims:<worker>      zset     a worker's last 64 claim ids
-    marks                hash     the last instant of each schedule
+    marks                hash     last instant and number of fires, by schedule
+    fires:<schedule>     list     its last 50 fires, newest first
+    ended                list     what ended since it was added to these:
+    tallies:<minute, hour or day>/<its beginning>
+                         hash     what ended then, by queue and type
+    stretches:<…>        zset     the minutes, hours or days that have tallies
     documents:<kind>     hash     version and body, by key
     ledger               hash     the engine's clock, its counters
     counts               hash     tasks by queue, type and state
@@ -35,7 +40,8 @@ One task is one hash, and its id stands in exactly one of the structures of its 
     index:<place>        zset     ids for people who search; made from the feed
     indexed              hash     how far
     meta                 hash     the format of all this
-    known                set      every queue of a cluster; with documents and meta under {/}
+    known                set      every queue of a cluster; under {/}, with documents, meta and the
+                                  marks of schedules that have no queue yet
 
 `tidemill:ready` is the channel on which scripts name the queues that got something to claim.
 """

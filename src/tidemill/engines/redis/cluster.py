@@ -15,6 +15,7 @@ import msgspec
 
 from tidemill.clock import Clock
 from tidemill.engine import (
+    SCHEDULE,
     ClaimRequest,
     Document,
     Engine,
@@ -22,19 +23,24 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
+    Mark,
+    Marks,
     Promoted,
     Put,
     QueueDefinition,
     Reclaimed,
     Retrial,
     Stats,
+    Tally,
     TaskPage,
     TaskQuery,
     Transaction,
 )
-from tidemill.engines.redis import search
+from tidemill.engines.redis import history, marks, search
 from tidemill.engines.redis.address import parse
 from tidemill.engines.redis.engine import (
     INDEX_STEPS,
@@ -48,13 +54,14 @@ from tidemill.engines.redis.journal import Journal
 from tidemill.engines.redis.keys import DIRECTORY, NAMES, channel, root
 from tidemill.engines.redis.link import Link
 from tidemill.engines.redis.relay import relay
+from tidemill.engines.redis.restore import restore
 from tidemill.engines.redis.shard import NOT_AFAR, Afar, Glance, Presence, Shard
 from tidemill.engines.redis.wake import Wake
 from tidemill.errors import EngineRefused
 from tidemill.ids import carried_mark, queue_mark
 from tidemill.outcome import Settlement, Waiting
 from tidemill.rotation import Turn, share
-from tidemill.task import Claim, NewTask, State
+from tidemill.task import Claim, NewTask, State, Task
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -116,11 +123,46 @@ class ClusterEngine:
             tasks, lambda task: task.queue, lambda shard, part: shard.enqueue(part)
         )
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
-        await self._register(firing.task.queue for firing in firings)
-        return await self._by_queue(
-            firings, lambda firing: firing.task.queue, lambda shard, part: shard.fire(part)
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
+        if not firings:
+            return []
+        await self._register(firing.task.queue for firing in firings if firing.task)
+        schedules = tuple(dict.fromkeys(firing.schedule for firing in firings))
+        defined, looked = await asyncio.gather(
+            self._shard(DIRECTORY).get(SCHEDULE, schedules), self._look(schedules)
         )
+        places = marks.Places(defined, looked)
+        refused = [places.refused(firing) for firing in firings]
+        queues = places.queues(firings, otherwise=DIRECTORY)
+        left = [
+            (queue, msgspec.structs.replace(firing, version=None))
+            for firing, queue, answer in zip(firings, queues, refused, strict=True)
+            if answer is None
+        ]
+
+        async def fire(shard: Shard, part: Sequence[tuple[str, Firing]]) -> list[Fired]:
+            return await marks.fire(shard, [firing for _, firing in part])
+
+        answers = iter(await self._by_queue(left, lambda each: each[0], fire))
+        return [next(answers) if answer is None else answer for answer in refused]
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        await self._register([each.queue for each in tasks] + [each.queue for each in tallies])
+
+        async def take_in(shard: Shard, part: Sequence[Tally]) -> list[None]:
+            await restore(shard, (), tallies=part)
+            return [None for _ in part]
+
+        answers = await self._by_queue(tasks, lambda task: task.queue, restore)
+        await self._by_queue(tallies, lambda tally: tally.queue, take_in)
+        if marks:
+            known = await self.marks([mark.schedule for mark in marks])
+            pairs = zip(marks, known.marks, strict=True)
+            new = [mark for mark, there in pairs if there == Mark(mark.schedule)]
+            await restore(self._shard(DIRECTORY), (), new)
+        return answers
 
     # consume
 
@@ -215,6 +257,9 @@ class ClusterEngine:
         moved, next_in = 0, None
         shards = await self._all()
         await self._register(tuple(self._registered))
+        directory = self._shard(DIRECTORY)
+        directory.sent = True  # who removed a schedule may have died before all queues heard of it
+        await relay(directory, self._shard)
         for shard in shards:
             promoted = await shard.promote(limit - moved)
             await relay(shard, self._shard)
@@ -263,12 +308,23 @@ class ClusterEngine:
         return await self._shard(DIRECTORY).get(kind, keys)
 
     async def put(self, puts: Sequence[Put]) -> list[Document | None]:
-        return await self._shard(DIRECTORY).put(puts) if puts else []
+        directory = self._shard(DIRECTORY)
+        answers = await directory.put(puts) if puts else []
+        await relay(directory, self._shard)
+        return answers
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
         return await self._shard(DIRECTORY).documents(kind, prefix)
 
     # observe
+
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        return marks.merged(tuple((await self._look(schedules, fires)).values()), fires)
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        shards = await self._all(query.queues or None)
+        parts = await asyncio.gather(*(history.history(shard, query) for shard in shards))
+        return sorted((tally for part in parts for tally in part), key=history.place_of)
 
     async def find(self, query: TaskQuery) -> TaskPage:
         shards = await self._all(query.queues or None)
@@ -350,6 +406,12 @@ class ClusterEngine:
 
     async def _all(self, named: Iterable[str] | None = None) -> list[Shard]:
         return [self._shard(name) for name in sorted(named or await self._queues())]
+
+    async def _look(self, schedules: Sequence[str], fires: int = 0) -> dict[str, Marks]:
+        """What each shard says of some schedules."""
+        places = [*await self._queues(), DIRECTORY]
+        looked = (marks.marks(self._shard(place), schedules, fires) for place in places)
+        return dict(zip(places, await asyncio.gather(*looked), strict=True))
 
     async def _located(self, ids: Sequence[str]) -> dict[str, tuple[str, Presence]]:
         """Where tasks are; queues whose mark an id carries are asked first."""

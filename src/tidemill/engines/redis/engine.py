@@ -16,28 +16,34 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
+    Mark,
+    Marks,
     Promoted,
     Put,
     QueueDefinition,
     Reclaimed,
     Retrial,
     Stats,
+    Tally,
     TaskPage,
     TaskQuery,
     Transaction,
 )
-from tidemill.engines.redis import search
+from tidemill.engines.redis import history, marks, search
 from tidemill.engines.redis.address import Address, parse
 from tidemill.engines.redis.demands import examine
 from tidemill.engines.redis.keys import NAMES, channel, root
 from tidemill.engines.redis.link import Link
+from tidemill.engines.redis.restore import restore
 from tidemill.engines.redis.shard import Shard, position
 from tidemill.engines.redis.wake import Wake
 from tidemill.errors import EngineRefused, SchemaTooNew
 from tidemill.outcome import Settlement
-from tidemill.task import Claim, NewTask, State
+from tidemill.task import Claim, NewTask, State, Task
 
 FORMAT: Final = 1
 """The version of the data layout; a store of a later one is refused."""
@@ -130,8 +136,13 @@ class RedisEngine:
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
         await self._shard.configure(queues)
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
-        return await self._shard.fire(firings) if firings else []
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
+        return await marks.fire(self._shard, firings) if firings else []
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        return await restore(self._shard, tasks, marks, tallies)
 
     async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
         return await self._shard.get(kind, keys)
@@ -141,6 +152,12 @@ class RedisEngine:
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
         return await self._shard.documents(kind, prefix)
+
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        return await marks.marks(self._shard, schedules, fires)
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        return await history.history(self._shard, query)
 
     async def find(self, query: TaskQuery) -> TaskPage:
         return search.page(await search.find(self._shard, query), query.limit)

@@ -5,6 +5,8 @@ The root is `<prefix>:` where all queues share a server, and `<prefix>:{<queue>}
 where the braces put all keys of one queue into one slot.
 """
 
+import re
+
 NAMES = {
     "meta": "meta",
     "known": "known",
@@ -30,6 +32,10 @@ NAMES = {
     "parents": "parents:",
     "claims": "claims:",
     "marks": "marks",
+    "fires": "fires:",
+    "ended": "ended",
+    "tallies": "tallies:",
+    "stretches": "stretches:",
     "documents": "documents:",
     "outbox": "outbox",
     "index": "index:",
@@ -40,9 +46,10 @@ GROUP = "tidemill"
 """The consumer group of every lane; its consumers are the workers."""
 
 
-def lua_names() -> str:
-    """The names for scripts: `KEY`, whole keys under the root that KEYS[1] is."""
-    fields = ", ".join(f"{name} = ROOT .. '{text}'" for name, text in NAMES.items())
+def lua_names(source: str) -> str:
+    """The names that a script uses: `KEY`, whole keys under the root that KEYS[1] is."""
+    used = dict.fromkeys(re.findall(r"\bKEY\.(\w+)", source))
+    fields = ", ".join(f"{name} = ROOT .. '{NAMES[name]}'" for name in used)
     return f"local ROOT = KEYS[1]\nlocal KEY = {{{fields}}}\nlocal GROUP = '{GROUP}'"
 
 

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from tidemill.task import (
     Attempt,
     Claim,
     ClaimRef,
+    Limit,
     LogLine,
     NewTask,
     Progress,
@@ -28,8 +29,8 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     """A unique key: held until its `till`, or for `lasts` microseconds from enqueueing."""
 
     key: str
-    conflict: str = "keep"
-    till: str | None = None
+    till: Literal["start", "end"]
+    conflict: Literal["keep", "replace", "reject"] = "keep"
     lasts: int | None = None
 
 
@@ -96,8 +97,14 @@ STATES: Final = (
     State.CANCELLED,
 )
 BLOCKED_ON: Final = (None, "limit", "children")
+RULES: Final = 1
+LABELS: Final = 2
 ALONE: Final = 4
 CANCEL: Final = 8
+RESULT: Final = 64
+ERROR: Final = 128
+REASON: Final = 256
+PROGRESS: Final = 512
 _WORKER: Final = 3
 
 
@@ -133,7 +140,7 @@ def progress_from(text: str) -> Progress:
     return _progress(text)
 
 
-def facts(task: NewTask) -> bytes:
+def facts(task: NewTask | Task) -> bytes:
     """The facts of a task; ValueError when an instant has no time zone."""
     keep = task.retention
     limit = task.limit
@@ -161,7 +168,7 @@ def facts(task: NewTask) -> bytes:
     )
 
 
-def has_rules(task: NewTask) -> bool:
+def has_rules(task: NewTask | Task) -> bool:
     """Whether scripts act on more of its facts than where it goes and how often it runs."""
     return not (
         task.unique is None
@@ -171,7 +178,7 @@ def has_rules(task: NewTask) -> bool:
     )
 
 
-def has_labels(task: NewTask) -> bool:
+def has_labels(task: NewTask | Task) -> bool:
     """Whether people may search for it by more than queue, type and state."""
     return bool(task.tags or task.user_id or task.project_id or task.parent_id)
 
@@ -233,8 +240,8 @@ def task_from(row: Sequence[Any]) -> Task:
         alone=bool(live.flags & ALONE),
         crashes=live.crashes,
         blocked_on=BLOCKED_ON[live.blocked],
-        unique_key=told.unique.key if told.unique else None,
-        limit_key=told.slots.key if told.slots else None,
+        unique=_unique(told.unique),
+        limit=None if told.slots is None else Limit(told.slots.key, told.slots.most),
         user_id=told.user,
         project_id=told.project,
         tags=told.tags,
@@ -294,9 +301,13 @@ def _kept(value: timedelta | None) -> int:
 def _key(unique: UniqueKey | None) -> Key | None:
     if unique is None:
         return None
-    if isinstance(unique.until, timedelta):
-        return Key(unique.key, unique.on_conflict, lasts=micros(unique.until))
-    return Key(unique.key, unique.on_conflict, till=unique.until)
+    return Key(unique.key, unique.until, unique.on_conflict, _duration(unique.lasting))
+
+
+def _unique(told: Key | None) -> UniqueKey | None:
+    if told is None:
+        return None
+    return UniqueKey(told.key, told.till, told.conflict, _timedelta(told.lasts))
 
 
 def _instant(at: datetime | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What one shard has for others is carried there: tasks to enqueue, parents and children that meet.
+"""What one shard has for others is carried there: tasks, news of parents, children and schedules.
 
 A script leaves messages in its shard's outbox in the same step as what they follow from. They are
 carried in their order and forgotten after; whoever is interrupted leaves them to the next relay.
@@ -38,6 +38,9 @@ async def _carry(kind: bytes, message: Sequence[Any], find: Find) -> list[Shard]
     if kind == b"enqueue":
         await reached.enqueue_sent(message)
         return [reached]
+    if kind == b"forget":
+        await reached.carry("forget", message[1].decode())
+        return []
     queue, one, other = (text.decode() for text in message)
     if kind == b"arrived":
         await reached.carry("arrived", one, other)

@@ -34,7 +34,8 @@ class Script(msgspec.Struct, frozen=True):
 @cache
 def script(name: str, *, repeatable: bool = True, writes: bool = True) -> Script:
     """The script of a verb."""
-    source = "\n".join([lua_names(), *_composed(f"{name}.lua", set())])
+    composed = "\n".join(_composed(f"{name}.lua", set()))
+    source = f"{lua_names(composed)}\n{composed}"
     sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(name, source, sha, repeatable, writes)
 

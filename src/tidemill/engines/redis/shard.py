@@ -15,7 +15,6 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
-    Firing,
     Hold,
     Promoted,
     Put,
@@ -160,21 +159,12 @@ class Shard:
     async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Accept tasks in order, all or none."""
         blobs = Blobs()
-        made = [_made(task, blobs) for task in tasks]
-        answers = await self.call(script("enqueue"), made, blobs.all)
+        arguments = [made(task, blobs) for task in tasks]
+        answers = await self.call(script("enqueue"), arguments, blobs.all)
         return [
             Enqueued(task.id) if holder == 0 else Enqueued(holder.decode(), duplicate=True)
             for task, holder in zip(tasks, answers, strict=True)
         ]
-
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
-        """Move marks and enqueue what is fired."""
-        blobs = Blobs()
-        made = [
-            (firing.schedule, to_micros(firing.at), _made(firing.task, blobs)) for firing in firings
-        ]
-        answers = await self.call(script("fire", repeatable=False), made, blobs.all)
-        return [answer == 1 for answer in answers]
 
     # consume
 
@@ -292,7 +282,8 @@ class Shard:
             )
             for each in puts
         ]
-        versions = await self.call(script("put", repeatable=False), arguments, blobs.all)
+        versions, sent = await self.call(script("put", repeatable=False), arguments, blobs.all)
+        self.sent |= sent == 1
         return [
             None if version < 0 else Document(each.kind, each.key, version, each.body or b"")
             for each, version in zip(puts, versions, strict=True)
@@ -338,7 +329,7 @@ class Shard:
     async def enqueue_sent(self, message: Sequence[Any]) -> None:
         """Enqueue a task that another shard sent."""
         queue, task_id, task_type, priority, attempts, due, rules, labels, packed, payload = message
-        made = (
+        arguments = (
             task_id.decode(),
             queue.decode(),
             task_type.decode(),
@@ -350,7 +341,7 @@ class Shard:
             rules == 1,
             labels == 1,
         )
-        await self.call(script("carry"), ("enqueue", made), [packed, payload])
+        await self.call(script("carry"), ("enqueue", arguments), [packed, payload])
 
     # observe
 
@@ -410,7 +401,8 @@ def position(cursor: str | None) -> tuple[int, int]:
     return int(number), int(at)
 
 
-def _made(task: NewTask, blobs: Blobs) -> tuple[object, ...]:
+def made(task: NewTask, blobs: Blobs) -> tuple[object, ...]:
+    """A task as `produce.lua` takes it."""
     return (
         task.id,
         task.queue,
@@ -442,8 +434,8 @@ def _along(settlement: Settlement, afar: Afar, blobs: Blobs) -> dict[str, object
     if not settlement.enqueue and not settlement.logs and progress is None:
         return False
     return {
-        "made": [_made(task, blobs) for task in settlement.enqueue if task not in afar.tasks],
-        "sent": [(task.queue, _made(task, blobs)) for task in afar.tasks],
+        "made": [made(task, blobs) for task in settlement.enqueue if task not in afar.tasks],
+        "sent": [(task.queue, made(task, blobs)) for task in afar.tasks],
         "progress": False if progress is None else to_json(progress),
         "logs": [to_json(line) for line in settlement.logs],
     }

@@ -24,7 +24,7 @@ from tidemill.engines.sqlite.statements import one, run, statement
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.transitions import expire
 from tidemill.rotation import Turn, share
-from tidemill.task import Claim, ClaimRef
+from tidemill.task import Claim, ClaimRef, UniqueKey
 
 CLAIM_MEMORY: Final = timedelta(minutes=61)
 _FORGET_EVERY = 64
@@ -195,11 +195,15 @@ def _account(step: Step, taken: Iterable[_Taken]) -> None:
         ledger.add((row.queue, row.type, PENDING, row.alone), -1)
         ledger.add((row.queue, row.type, RUNNING, 0), 1)
         entries.append((cause, raw, row.type, row.queue, RUNNING, row.attempt))
-        if row.unique_key is not None and extra_from(row.extra).key_until == "start":
+        if row.unique_key is not None and _until_start(extra_from(row.extra).key_rules):
             freed.append((row.queue, row.unique_key, raw))
     step.tell_claimed(entries)
     if freed:
         run(step.on, "key_free", freed)
+
+
+def _until_start(unique: UniqueKey) -> bool:
+    return unique.until == "start" and unique.lasting is None
 
 
 def _claim(step: Step, row: _Taken, request: ClaimRequest) -> Claim:
@@ -256,7 +260,7 @@ def extend(step: Step, extensions: Sequence[Extension], lease: timedelta) -> lis
             continue
         own = step.ledger.queue_of[row.queue].lease
         renewed.append((row.seq, step.now + (own or micros(lease))))
-        step.report(row, extension.progress, extension.logs)
+        step.report(row.seq, extension.progress, extension.logs)
         if extension.progress is not None:
             step.tell(row, "progress", extension.progress)
         answers.append(Hold.CANCEL if row.cancelling else Hold.HELD)

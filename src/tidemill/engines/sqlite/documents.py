@@ -1,15 +1,18 @@
 """Documents: written in a step, read over any connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import apsw
 import msgspec
 
-from tidemill.engine import Document, Put
-from tidemill.engines.sqlite.statements import one, statement
+from tidemill.engine import SCHEDULE, Document, Put
+from tidemill.engines.sqlite.marks import drop
+from tidemill.engines.sqlite.statements import as_json, one, statement
 from tidemill.engines.sqlite.step import Step
 
 _documents = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
+
+_versions = msgspec.json.Decoder(dict[str, int]).decode
 
 
 def put(step: Step, puts: Sequence[Put]) -> list[Document | None]:
@@ -24,6 +27,8 @@ def _put(step: Step, change: Put) -> Document | None:
         return None
     if change.body is None:
         step.on.execute(statement("document_drop"), place)
+        if change.kind == SCHEDULE:
+            drop(step.on, change.key)
         return Document(change.kind, change.key, 0, b"")
     step.on.execute(statement("document_put"), (*place, version + 1, change.body))
     return Document(change.kind, change.key, version + 1, change.body)
@@ -31,9 +36,14 @@ def _put(step: Step, change: Put) -> Document | None:
 
 def get(on: apsw.Connection, kind: str, keys: Sequence[str]) -> list[Document | None]:
     """Documents by key."""
-    text = one(on, "documents_at", (kind, msgspec.json.encode(list(keys)).decode()))
+    text = one(on, "documents_at", (kind, as_json(keys)))
     found = {document.key: document for document in _decoded(kind, text)}
     return [found.get(key) for key in keys]
+
+
+def versions(on: apsw.Connection, kind: str, keys: Iterable[str]) -> dict[str, int]:
+    """The versions of those documents that are there, by key."""
+    return _versions(one(on, "document_versions", (kind, as_json(keys))))
 
 
 def listed(on: apsw.Connection, kind: str, prefix: str) -> list[Document]:

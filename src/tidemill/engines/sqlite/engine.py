@@ -18,14 +18,19 @@ from tidemill.engine import (
     Enqueued,
     Extension,
     FeedPage,
+    Fired,
     Firing,
+    HistoryQuery,
     Hold,
+    Mark,
+    Marks,
     Promoted,
     Put,
     QueueDefinition,
     Reclaimed,
     Retrial,
     Stats,
+    Tally,
     TaskPage,
     TaskQuery,
     Transaction,
@@ -33,9 +38,13 @@ from tidemill.engine import (
 from tidemill.engines.sqlite import claim, documents, operate, repair
 from tidemill.engines.sqlite.connection import Durability, version_warnings
 from tidemill.engines.sqlite.desk import Desk, Share
-from tidemill.engines.sqlite.enqueue import enqueue, fire
+from tidemill.engines.sqlite.enqueue import enqueue
 from tidemill.engines.sqlite.feed import feed
+from tidemill.engines.sqlite.fire import fire
+from tidemill.engines.sqlite.history import history
+from tidemill.engines.sqlite.marks import marks
 from tidemill.engines.sqlite.observe import claimable, find, stats
+from tidemill.engines.sqlite.restore import restore
 from tidemill.engines.sqlite.settle import settle
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.transaction import SqliteTransaction, borrow
@@ -43,7 +52,7 @@ from tidemill.engines.sqlite.wake import Ear, Letterbox
 from tidemill.engines.sqlite.writer import Call
 from tidemill.errors import EngineRefused
 from tidemill.outcome import Settlement
-from tidemill.task import Claim, NewTask, State
+from tidemill.task import Claim, NewTask, State, Task
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
@@ -168,8 +177,13 @@ class SqliteEngine:
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
         await self._write(lambda step: operate.configure(step, queues))
 
-    async def fire(self, firings: Sequence[Firing]) -> list[bool]:
+    async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
         return await self._write(lambda step: fire(step, firings))
+
+    async def restore(
+        self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
+    ) -> list[bool]:
+        return await self._write(lambda step: restore(step, tasks, marks, tallies))
 
     # documents and observe
 
@@ -181,6 +195,13 @@ class SqliteEngine:
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
         return await self._read(lambda on: documents.listed(on, kind, prefix))
+
+    async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
+        clock = self._share.clock
+        return await self._read(lambda on: marks(on, clock.now(), schedules, fires))
+
+    async def history(self, query: HistoryQuery) -> list[Tally]:
+        return await self._read(lambda on: history(on, query))
 
     async def find(self, query: TaskQuery) -> TaskPage:
         return await self._read(lambda on: find(on, query))

@@ -1,12 +1,11 @@
-"""Enqueue and fire: rules 1, 2 and 9."""
+"""Enqueue: rules 1 and 2."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import msgspec
 
 from tidemill.clock import micros, to_micros
-from tidemill.engine import Enqueued, Firing
+from tidemill.engine import Enqueued
 from tidemill.engines.sqlite.rows import (
     BLOCKED,
     INLINE_PAYLOAD,
@@ -18,7 +17,7 @@ from tidemill.engines.sqlite.rows import (
     key_of,
     pack,
 )
-from tidemill.engines.sqlite.statements import one, statement
+from tidemill.engines.sqlite.statements import statement
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.transitions import fits, hold_key, key_holder, schedule_or_admit
 from tidemill.task import NewTask
@@ -28,10 +27,11 @@ def enqueue(step: Step, tasks: Sequence[NewTask]) -> list[Enqueued]:
     """Accept tasks in order, each once."""
     keys = [key_of(task.id) for task in tasks]
     known = step.known(keys)
-    return [_accept(step, task, key, known) for task, key in zip(tasks, keys, strict=True)]
+    return [accept(step, task, key, known) for task, key in zip(tasks, keys, strict=True)]
 
 
-def _accept(step: Step, task: NewTask, key: str, known: set[str]) -> Enqueued:
+def accept(step: Step, task: NewTask, key: str, known: set[str]) -> Enqueued:
+    """Accept a task, or answer the one that stands for it; `known` are the keys that exist."""
     if key in known:
         step.queue(task.queue)
         return Enqueued(task.id)
@@ -43,9 +43,9 @@ def _accept(step: Step, task: NewTask, key: str, known: set[str]) -> Enqueued:
             if task.unique.on_conflict == "replace" and holder.state == SCHEDULED:
                 _replace(step, holder, task, due)
             return Enqueued(id_of(holder.key), duplicate=True)
-        until = task.unique.until
-        instant = step.now + micros(until) if isinstance(until, timedelta) else None
-        hold_key(step, queue, task.unique.key, key, instant)
+        lasting = task.unique.lasting
+        until = None if lasting is None else step.now + micros(lasting)
+        hold_key(step, queue, task.unique.key, key, until)
     known.add(key)
     if due > step.now:
         step.insert(task, key, SCHEDULED, due)
@@ -82,18 +82,3 @@ def _replace(step: Step, holder: Row, task: NewTask, due: int) -> None:
         holder, priority=task.priority, expires_at=expires, extra=packed.hex()
     )
     schedule_or_admit(step, changed, "replaced", due)
-
-
-def fire(step: Step, firings: Sequence[Firing]) -> list[bool]:
-    """Enqueue what schedules fire, each instant once."""
-    return [_fire(step, firing) for firing in firings]
-
-
-def _fire(step: Step, firing: Firing) -> bool:
-    instant = to_micros(firing.at)
-    mark = one(step.on, "mark", (firing.schedule,))
-    if instant > step.now or (mark is not None and instant <= mark):
-        return False
-    step.on.execute(statement("mark_put"), (firing.schedule, instant))
-    enqueue(step, [firing.task])
-    return True

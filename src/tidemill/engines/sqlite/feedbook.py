@@ -32,6 +32,7 @@ CAUSES: Final = (
     "manual_retry",
     "children_final",
     "removed",
+    "restored",
 )
 """Causes by the number that stands for them in stored rows: only ever append."""
 

@@ -1,7 +1,7 @@
 """What the writer remembers of the small tables between its transactions.
 
-Names, queue settings, counts and the ends of the feed and of the task table. Exact while nobody
-else wrote, which `data_version` tells; otherwise read again.
+Names, queue settings, counts, the tallies of now, the ends of the feed and of the task table.
+Exact while nobody else wrote, which `data_version` tells; otherwise read again.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from tidemill.engines.sqlite.history import Tallies
 from tidemill.engines.sqlite.statements import one, run, statement
 
 
@@ -26,6 +27,7 @@ class Queue(msgspec.Struct, array_like=True):
 
 class _Ends(msgspec.Struct):
     next_seq: int
+    next_restored: int
     fed: int | None
     at: int | None
     queues: list[Queue]
@@ -45,6 +47,8 @@ class Ledger:
     def __init__(self) -> None:
         self._version: int | None = None
         self.next_seq = 1
+        self.next_restored = -1
+        self.tallies = Tallies()
         self.fed = 0
         self.at = 0
         self.queues: dict[str, Queue] = {}
@@ -61,12 +65,14 @@ class Ledger:
         if self._version is not None and self._version == on.data_version():
             return
         ends = _ends(one(on, "ledger"))
-        self.next_seq, self.fed, self.at = ends.next_seq, ends.fed or 0, ends.at or 0
+        self.next_seq, self.next_restored = ends.next_seq, ends.next_restored
+        self.fed, self.at = ends.fed or 0, ends.at or 0
         self.queues = {queue.name: queue for queue in ends.queues}
         self.queue_of = {queue.code: queue for queue in ends.queues}
         self.type_names = dict(ends.types)
         self.types = {name: code for code, name in ends.types}
         self._counts = None
+        self.tallies.forget()
 
     def keep(self, on: apsw.Connection) -> None:
         """Remember everything until somebody else writes. Call it after a commit."""

@@ -13,10 +13,11 @@ from tidemill.engines.sqlite.rows import (
     id_of,
     log_from,
     progress_from,
+    unique_from,
 )
-from tidemill.engines.sqlite.search import as_json, search
-from tidemill.engines.sqlite.statements import one, statement
-from tidemill.task import Attempt, State, Task, TaskError
+from tidemill.engines.sqlite.search import search
+from tidemill.engines.sqlite.statements import as_json, one, statement
+from tidemill.task import Attempt, Limit, State, Task, TaskError
 
 
 class _Found(msgspec.Struct, frozen=True, array_like=True):
@@ -43,6 +44,7 @@ class _Found(msgspec.Struct, frozen=True, array_like=True):
     blocked_on: str | None
     unique_key: str | None
     limit_key: str | None
+    at_most: int | None
     user_id: str | None
     project_id: str | None
     parent_id: str | None
@@ -127,8 +129,8 @@ def _task(row: _Found, *, details: bool) -> Task:
         alone=bool(row.alone),
         crashes=row.crashes,
         blocked_on=row.blocked_on,
-        unique_key=row.unique_key,
-        limit_key=row.limit_key,
+        unique=unique_from(row.unique_key, extra),
+        limit=_limit(row),
         user_id=row.user_id,
         project_id=row.project_id,
         tags=extra.tags,
@@ -143,6 +145,12 @@ def _task(row: _Found, *, details: bool) -> Task:
         attempts=_attempts(row, state, error) if details else (),
         logs=tuple(log_from(line) for line in row.logs or ()),
     )
+
+
+def _limit(row: _Found) -> Limit | None:
+    if row.limit_key is None or row.at_most is None:
+        return None
+    return Limit(row.limit_key, row.at_most)
 
 
 def _attempts(row: _Found, state: State, error: TaskError | None) -> tuple[Attempt, ...]:

@@ -67,7 +67,7 @@ def _retry(step: Step, row: Row | None) -> Retrial:
         return Retrial.NOT_FINAL
     if row.state == COMPLETED:
         return Retrial.COMPLETED
-    if row.unique_key is not None and extra_from(row.extra).key_until is not None:
+    if row.unique_key is not None and extra_from(row.extra).key_rules.lasting is None:
         holder = key_holder(step, row.queue, row.unique_key)
         if holder is not None and holder.key != row.key:
             return Retrial.KEY_TAKEN
@@ -107,7 +107,7 @@ def _tell_last_attempt(step: Step, row: Row) -> None:
     error = error_from(one(step.on, "last_error", (row.seq,)))
     worker = step.worker_name(row.worker)
     outcome = STATES[row.state].value
-    step.add_attempt(row, attempt_of(row, worker, row.finished_at, outcome, error))
+    step.add_attempt(row.seq, attempt_of(row, worker, row.finished_at, outcome, error))
 
 
 def remove(step: Step, ids: Sequence[str]) -> list[bool]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from tidemill.engine import Promoted, Reclaimed
+from tidemill.engines.sqlite import history
 from tidemill.engines.sqlite.rows import (
     CANCELLED,
     FAILED,
@@ -59,6 +60,7 @@ def _take_back(step: Step, row: Row, worker: str) -> Row:
     error = TaskError(type="WorkerLost", message=text, fingerprint="WorkerLost")
     if row.attempt >= row.attempt_limit:
         return end(step, row, FAILED, "reclaimed", error=error, claim_kept=False)
+    step.ends.count(row.queue, row.type, "reclaimed")
     step.ended_attempt(row, "lost", error)
     again = admit(
         step,
@@ -77,6 +79,7 @@ def prune(step: Step, limit: int) -> int:
     step.on.execute(statement("keys_over"), (step.now,))
     over = step.select("over", step.now, limit)
     forget(step, over)
+    history.trim(step.on, step.now)
     return len(over)
 
 

@@ -89,6 +89,27 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
         return (-self.priority, self.due, self.key)
 
 
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restored task has behind it; its fields after the first two end `restore.sql`."""
+
+    enqueued_at: int
+    attempt_limit: int
+    attempt: int
+    alone: int
+    crashes: int
+    worker: int | None
+    started_at: int | None
+    finished_at: int | None
+    prune_at: int | None
+    reason: str | None
+    error: bytes | None
+    fingerprint: str | None
+    result: bytes | None
+
+
+PLAIN_KEY: Final = UniqueKey("")
+
+
 class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
     """The part of a task that is only handed on; kept as NULL when all of it is default."""
 
@@ -96,7 +117,7 @@ class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
     soft_timeout: timedelta | None = None
     retention: Retention = DEFAULT_RETENTION
     tags: tuple[str, ...] = ()
-    key_until: str | None = None  # start, end, or none of them for a duration
+    key_rules: UniqueKey = PLAIN_KEY  # of the task's unique key, all but the key itself
     retried_from: str | None = None
     headers: dict[str, str] = {}
 
@@ -112,12 +133,13 @@ _decode_attempt = msgspec.msgpack.Decoder(Attempt).decode
 
 def extra_of(task: NewTask) -> bytes | None:
     """The column `extra` of a new task."""
+    key_rules = _key_rules(task.unique)
     if (
         task.timeout is None
         and task.soft_timeout is None
         and task.retention is DEFAULT_RETENTION
         and not task.tags
-        and task.unique is None
+        and key_rules is PLAIN_KEY
         and task.retried_from is None
         and not task.headers
     ):
@@ -128,15 +150,23 @@ def extra_of(task: NewTask) -> bytes | None:
             soft_timeout=task.soft_timeout,
             retention=task.retention,
             tags=task.tags,
-            key_until=_key_until(task.unique),
+            key_rules=key_rules,
             retried_from=task.retried_from,
             headers=task.headers,
         )
     )
 
 
-def _key_until(unique: UniqueKey | None) -> str | None:
-    return unique.until if unique is not None and isinstance(unique.until, str) else None
+def _key_rules(unique: UniqueKey | None) -> UniqueKey:
+    if unique is None:
+        return PLAIN_KEY
+    rules = msgspec.structs.replace(unique, key="")
+    return PLAIN_KEY if rules == PLAIN_KEY else rules
+
+
+def unique_from(key: str | None, extra: Extra) -> UniqueKey | None:
+    """A task's unique key, of the two columns that keep it."""
+    return None if key is None else msgspec.structs.replace(extra.key_rules, key=key)
 
 
 @lru_cache(maxsize=4_096)

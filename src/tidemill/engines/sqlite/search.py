@@ -13,11 +13,13 @@ import msgspec
 from tidemill.clock import to_micros
 from tidemill.engine import TaskQuery
 from tidemill.engines.sqlite.rows import CODES, PENDING, RUNNING, key_or_none
-from tidemill.engines.sqlite.statements import one
+from tidemill.engines.sqlite.statements import as_json, one
 
 _counts = msgspec.json.Decoder(list[tuple[str, int, str, int, int]]).decode
 _place = msgspec.json.Decoder(tuple[int, int]).decode
 _RARE = ("parent_id", "fingerprint", "user_id", "project_id")
+_MOST_COUNTED = 10_000  # about 1 ms; more are taken for all that there are
+_NEVER_BEFORE, _NEVER_AFTER = -(1 << 62), 1 << 62
 _UNORDERED = {PENDING: "pending", RUNNING: "running"}
 
 
@@ -68,7 +70,7 @@ def search(on: apsw.Connection, query: TaskQuery) -> Search | None:
         return None
     terms = _Terms()
     _filter(query, terms)
-    branches = _only_way(query, terms) or _cheapest_way(on, query, totals, terms)
+    branches = _only_way(query, terms) or _cheapest_way(on, query, totals)
     where = " AND ".join(terms.said) or "1"
     parts = (
         f"SELECT chosen, place FROM (SELECT t.seq AS chosen, {branch.place} AS place "
@@ -139,9 +141,7 @@ def _only_way(query: TaskQuery, terms: _Terms) -> list[_Branch]:
     return []
 
 
-def _cheapest_way(
-    on: apsw.Connection, query: TaskQuery, totals: _Totals, terms: _Terms
-) -> list[_Branch]:
+def _cheapest_way(on: apsw.Connection, query: TaskQuery, totals: _Totals) -> list[_Branch]:
     ways = [[_indexed("id", size=totals.everything)]]
     if query.states:
         ways.append([_of_state(state, n) for state, n in totals.states.items()])
@@ -153,11 +153,9 @@ def _cheapest_way(
         return [_indexed("fingerprint", newest=False)]
     share = 1.0
     if query.enqueued_from is not None or query.enqueued_until is not None:
-        first, behind = _window(on, query)
-        within = max(0, behind - first)
-        share = within / max(1, totals.everything)
-        terms.add(f"t.seq >= {first} AND t.seq < {behind}")
-        ways.append([_Branch("tidemill_task AS t NOT INDEXED", size=within, newest=False)])
+        way = _by_time(on, query, totals)
+        share = sum(branch.size for branch in way) / max(1, totals.everything)
+        ways.append(way)
     matching = max(1.0, totals.matching * min(1.0, share))
     return min(ways, key=lambda way: sum(_cost(branch, query.limit, matching) for branch in way))
 
@@ -177,8 +175,34 @@ def _of_state(state: int, size: int) -> _Branch:
     return _indexed(name, f"t.state = {state}", size=size, newest=state not in _UNORDERED)
 
 
+def _by_time(on: apsw.Connection, query: TaskQuery, totals: _Totals) -> list[_Branch]:
+    """The way to the tasks enqueued in the query's time, those that were restored apart."""
+    first, behind = _window(on, query)
+    window = f"t.seq >= {first} AND t.seq < {behind}"
+    restored = int(one(on, "restored_within", (*_span(query), _MOST_COUNTED)))
+    return [
+        _Branch(
+            "tidemill_task AS t NOT INDEXED", window, size=max(0, behind - first), newest=False
+        ),
+        _indexed(
+            "restored",
+            "t.seq < 0",
+            size=restored if restored < _MOST_COUNTED else totals.everything,
+            newest=False,
+        ),
+    ]
+
+
+def _span(query: TaskQuery) -> tuple[int, int]:
+    since, until = query.enqueued_from, query.enqueued_until
+    return (
+        _NEVER_BEFORE if since is None else to_micros(since),
+        _NEVER_AFTER if until is None else to_micros(until),
+    )
+
+
 def _window(on: apsw.Connection, query: TaskQuery) -> tuple[int, int]:
-    """The seqs of the tasks enqueued in the query's time: `seq` rises with `enqueued_at`."""
+    """The seqs of the tasks enqueued here in the query's time: they rise with `enqueued_at`."""
     since, until = query.enqueued_from, query.enqueued_until
     behind = int(one(on, "last_seq")) + 1
     return (
@@ -198,8 +222,3 @@ def _first_since(on: apsw.Connection, instant: int, behind: int) -> int:
         else:
             low = seq + 1
     return low
-
-
-def as_json(texts: list[str]) -> str:
-    """Texts as one value for `json_each`."""
-    return msgspec.json.encode(texts).decode()

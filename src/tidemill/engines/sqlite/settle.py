@@ -52,7 +52,7 @@ def _settle(step: Step, settlement: Settlement, key: str) -> State | None:
     if row.state != RUNNING:
         return STATES[row.state]
     if settlement.progress is not None or settlement.logs:
-        step.report(row, settlement.progress, settlement.logs)
+        step.report(row.seq, settlement.progress, settlement.logs)
     outcome = settlement.outcome
     if row.cancelling and not isinstance(outcome, Completed | Failed | Cancelled):
         return _state(end(step, row, CANCELLED, "cancelled", reason=row.reason))
@@ -94,6 +94,7 @@ def _again(step: Step, row: Row, outcome: Retried) -> Row:
     crashes = row.crashes + outcome.crashed
     if row.attempt >= row.attempt_limit or (outcome.crashed and crashes >= MAX_CRASHES):
         return end(step, row, FAILED, "failed", error=outcome.error, crashes=crashes)
+    step.ends.settled(row, "retried")
     step.ended_attempt(row, "retried", outcome.error)
     again = schedule_or_admit(
         step,

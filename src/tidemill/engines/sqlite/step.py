@@ -11,12 +11,14 @@ import apsw
 import msgspec
 
 from tidemill.clock import to_micros
+from tidemill.engines.sqlite.ends import Ends
 from tidemill.engines.sqlite.feedbook import CODE_OF, FEED_LENGTH
 from tidemill.engines.sqlite.ledger import Ledger, Queue
 from tidemill.engines.sqlite.rows import (
     INLINE_PAYLOAD,
     PENDING,
     RUNNING,
+    Past,
     Row,
     attempt_of,
     extra_of,
@@ -43,10 +45,12 @@ class Step:
         self.now = max(clock_now, ledger.at)
         self.ready: set[str] = set()
         self.told = False
+        self.ends = Ends()
         self._rows: dict[str, Row] = {}
         self._changed: dict[int, bool] = {}  # seq: whether all columns are written
         self._by_seq: dict[int, Row] = {}
         self._inserted: list[NewRow] = []
+        self._restored: list[NewRow] = []
         self._bodies: list[tuple[int, bytes]] = []
         self._tags: list[tuple[str, bytes]] = []
         self._feed: list[FeedEntry] = []
@@ -85,7 +89,7 @@ class Step:
 
     def known(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys name a task that exists."""
-        if self._inserted:
+        if self._inserted or self._restored:
             self.flush()
         found: set[str] = set()
         for text in run(self.on, "known", [(bytes.fromhex(key),) for key in keys]):
@@ -99,50 +103,66 @@ class Step:
     # deciding
 
     def insert(
-        self, task: NewTask, key: str, state: int, due: int, blocked_on: str | None = None
-    ) -> None:
-        """Add a task in its first state."""
+        self,
+        task: NewTask,
+        key: str,
+        state: int,
+        due: int,
+        blocked_on: str | None = None,
+        *,
+        past: Past | None = None,
+    ) -> int:
+        """Add a task in its first state, or as it is restored with its past; answers its seq."""
         ledger = self.ledger
         queue = self.queue(task.queue).code
         kind = ledger.types.get(task.task_type) or ledger.type(self.on, task.task_type)
-        seq = ledger.next_seq
-        ledger.next_seq = seq + 1
+        if past is None:
+            seq = ledger.next_seq
+            ledger.next_seq = seq + 1
+        else:
+            seq = ledger.next_restored
+            ledger.next_restored = seq - 1
         payload: bytes | None = task.payload
         if len(task.payload) > INLINE_PAYLOAD:
             self._bodies.append((seq, task.payload))
             payload = None
         raw = bytes.fromhex(key)
         limit = task.limit
-        self._inserted.append(
-            (
-                seq,
-                raw,
-                queue,
-                kind,
-                state,
-                task.priority,
-                due,
-                self.now,
-                task.max_attempts,
-                task.max_attempts,
-                None if task.expires_at is None else to_micros(task.expires_at),
-                blocked_on,
-                None if task.unique is None else task.unique.key,
-                None if limit is None else limit.key,
-                None if limit is None else limit.at_most,
-                task.user_id,
-                task.project_id,
-                task.parent_id,
-                extra_of(task),
-                payload,
-            )
+        columns = (
+            seq,
+            raw,
+            queue,
+            kind,
+            state,
+            task.priority,
+            due,
+            self.now if past is None else past.enqueued_at,
+            task.max_attempts if past is None else past.attempt_limit,
+            task.max_attempts,
+            None if task.expires_at is None else to_micros(task.expires_at),
+            blocked_on,
+            None if task.unique is None else task.unique.key,
+            None if limit is None else limit.key,
+            None if limit is None else limit.at_most,
+            task.user_id,
+            task.project_id,
+            task.parent_id,
+            extra_of(task),
+            payload,
         )
         if task.tags:
             self._tags += [(tag, raw) for tag in task.tags]
-        ledger.add((queue, kind, state, 0), 1)
-        self._feed.append((0, raw, kind, queue, state, 0))
+        if past is None:
+            self._inserted.append(columns)
+            ledger.add((queue, kind, state, 0), 1)
+            self._feed.append((_ENQUEUED, raw, kind, queue, state, 0))
+        else:
+            self._restored.append((*columns, *msgspec.structs.astuple(past)[2:]))
+            ledger.add((queue, kind, state, past.alone if state == PENDING else 0), 1)
+            self._feed.append((_RESTORED, raw, kind, queue, state, past.attempt))
         if state == PENDING:
             self.ready.add(task.queue)
+        return seq
 
     def move(self, row: Row, cause: str, state: int, **changes: Any) -> Row:
         """Change a row's state, and whatever else, and tell the feed."""
@@ -182,18 +202,18 @@ class Step:
     def ended_attempt(self, row: Row, outcome: str, error: TaskError | None) -> None:
         """Put a row's present attempt, ended now, into its history."""
         attempt = attempt_of(row, self.worker_name(row.worker), self.now, outcome, error)
-        self.add_attempt(row, attempt)
+        self.add_attempt(row.seq, attempt)
 
-    def add_attempt(self, row: Row, attempt: Attempt) -> None:
+    def add_attempt(self, seq: int, attempt: Attempt) -> None:
         """Put an attempt into a task's history."""
-        self._attempts.append((row.seq, pack(attempt)))
+        self._attempts.append((seq, pack(attempt)))
 
-    def report(self, row: Row, progress: Progress | None, logs: Sequence[Any]) -> None:
-        """Keep what an attempt reported."""
+    def report(self, seq: int, progress: Progress | None, logs: Sequence[Any]) -> None:
+        """Keep what a task's attempt reported."""
         if progress is not None:
-            self._progress[row.seq] = pack(progress)
+            self._progress[seq] = pack(progress)
         if logs:
-            self._logs += [(row.seq, pack(line)) for line in logs]
+            self._logs += [(seq, pack(line)) for line in logs]
 
     def worker_name(self, code: int | None) -> str:
         """A worker by its code."""
@@ -213,9 +233,11 @@ class Step:
     def flush(self) -> None:
         """Write the rows that changed, so that statements see them."""
         on = self.on
-        if self._inserted:
+        if self._inserted or self._restored:
             run(on, "insert", self._inserted)
             self._inserted.clear()
+            run(on, "restore", self._restored)
+            self._restored.clear()
             if self._tags:
                 run(on, "insert_tag", self._tags)
                 self._tags.clear()
@@ -246,6 +268,16 @@ class Step:
             run(on, "progress_put", list(self._progress.items()))
             self._progress.clear()
 
+    def write_history(self) -> None:
+        """Write what ended so far into the history."""
+        if self.ends:
+            ledger = self.ledger
+            named = {
+                (ledger.queue_of[queue].name, ledger.type_names[kind]): ended
+                for (queue, kind), ended in self.ends.take(self.now).items()
+            }
+            ledger.tallies.add(self.on, self.now, named)
+
     def end_call(self) -> None:
         """Leave nothing remembered to the next call in the same transaction."""
         self.flush()
@@ -254,6 +286,7 @@ class Step:
     def end(self) -> None:
         """Write everything that is left: the last thing before a commit."""
         self.write_tasks()
+        self.write_history()
         if self._feed:
             self._write_feed()
         self.ledger.flush(self.on)
@@ -271,6 +304,7 @@ class Step:
 
 
 _CUT_EVERY = 5_000
+_ENQUEUED, _RESTORED = CODE_OF["enqueued"], CODE_OF["restored"]
 
 
 def _lane(row: Row) -> int:

@@ -12,6 +12,8 @@ from tidemill.clock import micros
 from tidemill.engines.sqlite.rows import (
     BLOCKED,
     CANCELLED,
+    COMPLETED,
+    FAILED,
     PENDING,
     RUNNING,
     SCHEDULED,
@@ -30,6 +32,9 @@ _RETENTION = {
     for state in (State.COMPLETED, State.FAILED, State.CANCELLED)
     for kept in (DEFAULT_RETENTION.of(state),)
 }
+_COUNTED = {code: STATES[code].value for code in (COMPLETED, FAILED, CANCELLED)}
+_SETTLED = ("completed", "failed")
+"""Causes of an end whose attempt's times are counted, as the state that they lead to."""
 _holder = msgspec.json.Decoder(tuple[str, int | None]).decode
 
 
@@ -99,8 +104,12 @@ def end(
         free_key(step, row)
     if row.blocked_on == "children":
         step.on.execute(statement("await_drop"), (bytes.fromhex(row.key),))
+    if cause in _SETTLED:
+        step.ends.settled(row, cause)
+    else:
+        step.ends.count(row.queue, row.type, _COUNTED[state])
     kept = _kept(row, state)
-    ended = step.move(
+    final = step.move(
         row,
         cause,
         state,
@@ -113,12 +122,12 @@ def end(
         reason=None if reason is None else storable(reason),
         **changes,
     )
-    step.write(ended, whole=True)
+    step.write(final, whole=True)
     if row.limit_key is not None:
         leave_slot(step, row)
     if row.awaited:
         tell_parents(step, row.key)
-    return ended
+    return final
 
 
 def expire(step: Step, row: Row) -> Row:
@@ -167,5 +176,5 @@ def hold_key(step: Step, queue: int, key: str, holder: str, until: int | None) -
 
 def free_key(step: Step, row: Row) -> None:
     """Free the key of a task that ends, unless it holds it for a duration."""
-    if extra_from(row.extra).key_until is not None:
+    if extra_from(row.extra).key_rules.lasting is None:
         run(step.on, "key_free", [(row.queue, row.unique_key, bytes.fromhex(row.key))])

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from datetime import datetime
 
-from tidemill.engine import Firing
+from tidemill.engine import Fired, Firing
 from tidemill.outcome import Completed, Settlement, Waiting
 from tidemill.task import DEFAULT_LEASE, State
 from tidemill.testing.builders import numbered_id
@@ -65,7 +65,7 @@ async def a_fired_batch_that_is_refused_leaves_nothing_behind(lab: Lab) -> None:
     bad = Firing("hourly", lab.now(), lab.new(run_at=NAIVE))
     await _refused(lab.engine.fire([good, bad]))
     assert await lab.found() == []
-    assert await lab.engine.fire([good]) == [True]
+    assert await lab.engine.fire([good]) == [Fired.FIRED]
 
 
 async def _refused(call: Awaitable[object]) -> None:

@@ -19,7 +19,7 @@ async def an_enqueued_task_is_pending_and_keeps_all_its_fields(lab: Lab) -> None
         expires_at=lab.now(timedelta(hours=2)),
         timeout=timedelta(minutes=5),
         soft_timeout=timedelta(minutes=4, microseconds=1),
-        unique=UniqueKey("k", "end"),
+        unique=UniqueKey("k", "start", "replace"),
         limit=Limit("customer-1", 3),
         retention=Retention(completed=None, failed=timedelta(days=2)),
         user_id="u",
@@ -35,10 +35,9 @@ async def an_enqueued_task_is_pending_and_keeps_all_its_fields(lab: Lab) -> None
     assert (task.enqueued_at, task.run_at) == (lab.now(), lab.now())
     for field in (
         "task_type payload queue priority max_attempts expires_at timeout soft_timeout retention"
-        " user_id project_id tags parent_id retried_from headers"
+        " unique limit user_id project_id tags parent_id retried_from headers"
     ).split():
         assert getattr(task, field) == getattr(new, field), field
-    assert (task.unique_key, task.limit_key) == ("k", "customer-1")
     assert (task.started_at, task.finished_at, task.prune_at, task.worker) == (None,) * 4
     assert (task.result, task.error, task.reason, task.progress) == (None,) * 4
     assert (task.attempts, task.logs, task.crashes) == ((), (), 0)

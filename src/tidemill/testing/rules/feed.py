@@ -133,13 +133,14 @@ async def a_wait_for_nothing_ends(lab: Lab) -> None:
 
 
 async def a_cursor_before_the_cut_is_told_so(lab: Lab) -> None:
-    """Section 16: capped; `cut=True`, and it goes on with what is left."""
+    """Section 16: capped while sweepers sweep; `cut=True`, and it goes on with what is left."""
     claim = await lab.start()
     page = first = await lab.engine.feed("", 1, NO_TIME)
     assert not first.cut
     moving = [Extension(claim.ref, progress=Progress(float(n % 100))) for n in range(5000)]
     for _ in range(100):
         await lab.engine.extend(moving, MINUTE)
+        await lab.engine.promote(1)
         page = await lab.engine.feed(first.cursor, 2, NO_TIME)
         if page.cut:
             break

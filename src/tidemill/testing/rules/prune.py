@@ -49,7 +49,7 @@ async def pruning_takes_no_more_than_its_limit(lab: Lab) -> None:
 
 async def a_pruned_task_takes_all_that_belongs_to_it_along(lab: Lab) -> None:
     """`prune`: keys, logs, progress, attempts, counters; the id is then as good as new."""
-    task = lab.new(retention=KEPT, unique=UniqueKey("k", timedelta(days=99)))
+    task = lab.new(retention=KEPT, unique=UniqueKey("k", lasting=timedelta(days=99)))
     await lab.enqueue(task)
     line = LogLine(lab.now(), "info", "said once", 1)
     await lab.settle(await lab.take(task.id), Completed(b"x"), progress=Progress(1.0), logs=(line,))

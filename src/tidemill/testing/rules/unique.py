@@ -11,7 +11,7 @@ from tidemill.testing.lab import TICK, Lab
 UNTIL_START = UniqueKey("k", "start")
 UNTIL_END = UniqueKey("k", "end")
 MINUTE = timedelta(minutes=1)
-FOR_A_MINUTE = UniqueKey("k", MINUTE)
+FOR_A_MINUTE = UniqueKey("k", lasting=MINUTE)
 
 
 async def _is_free(lab: Lab, unique: UniqueKey = UNTIL_END, **options: object) -> bool:
@@ -172,7 +172,7 @@ async def a_later_holder_of_a_passed_key_keeps_it_when_the_first_task_ends(lab: 
 
 async def a_key_whose_task_was_removed_is_free(lab: Lab) -> None:
     """Section 2: a held key whose task no longer exists is free."""
-    claim = await lab.start(unique=UniqueKey("k", timedelta(days=365)))
+    claim = await lab.start(unique=UniqueKey("k", lasting=timedelta(days=365)))
     await lab.settle(claim, Completed())
     assert not await _is_free(lab)
     assert await lab.engine.remove([claim.ref.task_id]) == [True]
@@ -181,7 +181,7 @@ async def a_key_whose_task_was_removed_is_free(lab: Lab) -> None:
 
 async def a_key_whose_task_was_pruned_is_free(lab: Lab) -> None:
     """Section 2: a held key whose task no longer exists is free."""
-    claim = await lab.start(unique=UniqueKey("k", timedelta(days=365)))
+    claim = await lab.start(unique=UniqueKey("k", lasting=timedelta(days=365)))
     await lab.settle(claim, Completed())
     lab.clock.advance(timedelta(days=8))
     assert not await _is_free(lab)

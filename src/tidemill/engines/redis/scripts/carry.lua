@@ -1,7 +1,8 @@
--- needs: produce children save
+-- needs: produce children fires save
 -- carry: hear what another queue sent. It was accepted there, so a full server hears it too.
 -- ARGV[3] msgpack: {'wait', child, parent}: answers 1 if the child is live, and knows its parent then;
--- or {'arrived', parent, child}; or {'enqueue', made task}, with ARGV[4…] its facts and payload.
+-- or {'arrived', parent, child}; or {'enqueue', made task}, with ARGV[4…] its facts and payload;
+-- or {'forget', schedule}.
 -- Parents and children elsewhere are written `queue TAB id`.
 
 go_on_when_full()
@@ -11,6 +12,8 @@ if kind == 'wait' then
   answer = wait_for(one, other) and 1 or 0
 elseif kind == 'enqueue' then
   enqueue(one)
+elseif kind == 'forget' then
+  forget_mark(one)
 else
   arrived_at(one, other)
 end

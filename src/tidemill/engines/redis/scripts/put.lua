@@ -1,7 +1,15 @@
--- needs: keys
--- put: write documents in order.
+-- needs: fires outbox
+-- put: write documents in order. A schedule that is removed takes its mark and fires along; on a
+-- cluster also those that the queues have.
 -- ARGV[3] msgpack: {kind, key, if_version or false, number of its body in ARGV or false} each.
--- Answers the new version of each (0: removed), -1 where the present version is another.
+-- Answers {the new version of each (0: removed), -1 where the present version is another; sent}.
+
+local function forget_schedule(name)
+  forget_mark(name)
+  for _, queue in ipairs(redis.call('SMEMBERS', KEY.known)) do
+    send('forget', queue, name)
+  end
+end
 
 local answers = {}
 for at, put_one in ipairs(cmsgpack.unpack(ARGV[3])) do
@@ -17,6 +25,12 @@ for at, put_one in ipairs(cmsgpack.unpack(ARGV[3])) do
   else
     redis.call('HDEL', place, key)
     answers[at] = 0
+    if kind == 'schedule' then
+      forget_schedule(key)
+    end
   end
 end
-return answers
+if SENT == 1 then
+  save_ledger()
+end
+return {answers, SENT}

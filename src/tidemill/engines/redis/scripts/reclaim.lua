@@ -24,6 +24,7 @@ local function reclaimed(id)
     STATES.finish(record, 'failed', 'reclaimed', nil, failure)
     return {id, live.type, live.queue, worker, live.state}
   end
+  note_end(live.queue, live.type, 'reclaimed', 0, live.due)
   remember_attempt(record, 'lost', failure)
   put(record, 'error', failure)
   change_lane(live, true)

@@ -20,7 +20,7 @@ local function retried(id)
   elseif live.state == 'completed' then
     return 'completed'
   end
-  if unique and unique.till then
+  if unique and not unique.lasts then
     local first = holder(live.queue, unique.key)
     if first and first.id ~= id then
       return 'key_taken'

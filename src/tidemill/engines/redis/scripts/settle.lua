@@ -28,6 +28,7 @@ function OUTCOMES.Retried(record, outcome)
   if live.attempt >= live.limit or (outcome.crashed and live.crashes >= MAX_CRASHES) then
     return STATES.finish(record, 'failed', 'failed', nil, outcome.error)
   end
+  note_end(live.queue, live.type, 'retried', live.started, live.due)
   remember_attempt(record, 'retried', outcome.error)
   put(record, 'error', outcome.error)
   change_lane(live, outcome.crashed)

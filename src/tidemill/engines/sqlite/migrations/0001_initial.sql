@@ -22,7 +22,7 @@ CREATE TABLE tidemill_worker (
 ) STRICT;
 
 CREATE TABLE tidemill_task (
-    seq           INTEGER PRIMARY KEY,    -- rises with enqueued_at
+    seq           INTEGER PRIMARY KEY,    -- rises with enqueued_at; below zero: restored
     id            BLOB    NOT NULL,
     queue         INTEGER NOT NULL,
     type          INTEGER NOT NULL,
@@ -77,6 +77,7 @@ CREATE INDEX tidemill_task_due ON tidemill_task (due, id) WHERE state = 1;
 CREATE INDEX tidemill_task_expires ON tidemill_task (expires_at, id)
     WHERE expires_at IS NOT NULL AND state < 4;
 CREATE INDEX tidemill_task_prune ON tidemill_task (prune_at, id) WHERE prune_at IS NOT NULL;
+CREATE INDEX tidemill_task_restored ON tidemill_task (enqueued_at) WHERE seq < 0;
 CREATE INDEX tidemill_task_limit ON tidemill_task (queue, limit_key, state, priority DESC, due, id)
     WHERE limit_key IS NOT NULL;
 CREATE INDEX tidemill_task_user ON tidemill_task (user_id, id) WHERE user_id IS NOT NULL;
@@ -145,8 +146,35 @@ CREATE TABLE tidemill_count (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tidemill_mark (
-    schedule TEXT PRIMARY KEY,
-    at       INTEGER NOT NULL
+    code     INTEGER PRIMARY KEY,
+    schedule TEXT    NOT NULL UNIQUE,
+    at       INTEGER,                     -- NULL: only run by hand so far
+    count    INTEGER NOT NULL,            -- what was fired
+    noted    INTEGER NOT NULL             -- fires ever noted, of which the last are kept
+) STRICT;
+
+-- The last fires of each schedule; the n-th one noted lies at n modulo the number that is kept.
+CREATE TABLE tidemill_fire (
+    mark        INTEGER NOT NULL,
+    place       INTEGER NOT NULL,
+    n           INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    outcome     TEXT    NOT NULL,
+    task        BLOB,
+    missed      INTEGER NOT NULL,
+    by_hand     INTEGER NOT NULL,
+    PRIMARY KEY (mark, place)
+) STRICT, WITHOUT ROWID;
+
+-- What ended in one stretch of time. By name, so that its key is the order in which it is read.
+CREATE TABLE tidemill_tally (
+    resolution TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    queue      TEXT    NOT NULL,
+    type       TEXT    NOT NULL,
+    body       BLOB    NOT NULL,          -- a Tally; what is zero in it may be left out
+    PRIMARY KEY (resolution, at, queue, type)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tidemill_document (

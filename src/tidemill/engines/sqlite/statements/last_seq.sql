@@ -1,1 +1,1 @@
-SELECT coalesce(max(seq), 0) FROM tidemill_task
+SELECT coalesce(max(max(seq), 0), 0) FROM tidemill_task

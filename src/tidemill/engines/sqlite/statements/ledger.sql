@@ -1,5 +1,6 @@
 SELECT json_object(
-    'next_seq', (SELECT coalesce(max(seq), 0) + 1 FROM tidemill_task),
+    'next_seq', (SELECT coalesce(max(max(seq), 0), 0) + 1 FROM tidemill_task),
+    'next_restored', (SELECT coalesce(min(min(seq), 0), 0) - 1 FROM tidemill_task),
     'fed', (SELECT first + n FROM tidemill_feed ORDER BY first DESC LIMIT 1),
     'at', (SELECT at FROM tidemill_feed ORDER BY first DESC LIMIT 1),
     'queues', json((SELECT json_group_array(

@@ -1,16 +1,7 @@
--- needs: limits
+-- needs: limits outbox
 -- Children: a waiting parent has the set of its live children, each child the set of the parents
 -- that wait for it. On a cluster a parent or child in another queue is written `queue TAB id`, and
--- what it must be told goes to the outbox, from where a relay carries it to that queue: `enqueue`
--- a task, `wait` for a child, `arrived` at a parent. Scripts answer whether they SENT something.
-
-local SENT = 0
-
-local function send(kind, ...)
-  LEDGER.arrived = LEDGER.arrived + 1
-  redis.call('ZADD', KEY.outbox, LEDGER.arrived, cmsgpack.pack({whole(LEDGER.arrived), kind, ...}))
-  SENT = 1
-end
+-- what it must be told goes to the outbox.
 
 local function relative(name)
   local queue, id = string.match(name, '^([^\t]+)\t(.+)$')

@@ -88,6 +88,7 @@ local function complete_plain(id, token, claim, result)
   PRUNED[#PRUNED + 1] = id
   count(queue, kind, 'running', -1)
   count(queue, kind, 'completed', 1)
+  note_end(queue, kind, 'completed', started, due)
   tell_of(id, 'completed', kind, queue, 'completed', attempt, nil, mask == 0)
   return true
 end

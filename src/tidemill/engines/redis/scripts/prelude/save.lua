@@ -6,6 +6,7 @@ local function save()
   save_lanes()
   save_records()
   save_counts()
+  save_ended()
   save_feed()
   save_ledger()
 end

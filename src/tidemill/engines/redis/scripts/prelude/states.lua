@@ -1,4 +1,4 @@
--- needs: feed lanes unique
+-- needs: feed lanes unique ended
 -- States: the only place where a task changes its state, with all that hangs on it. Every step is
 -- told in the feed in the order in which it happens.
 
@@ -6,6 +6,7 @@ local STATES = {}
 
 local KEPT = {completed = 7 * 86400000000, failed = 30 * 86400000000, cancelled = 7 * 86400000000}
 local KEPT_AT = {completed = 1, failed = 2, cancelled = 3}
+local TIMED = {completed = true, failed = true}  -- causes of an end that a worker settled
 local LEFT = {}  -- tasks whose leases are over
 local PRUNED = {}  -- scores and tasks to prune later
 
@@ -67,7 +68,7 @@ local function bury(record)
     attempt = live.attempt, worker = live.worker,
   })
   live.buried = redis.call('XADD', KEY.dlq .. live.queue, '*', 'task', task,
-    'error', field_of(record, 'error') or '', 'failed_at', date(LEDGER.now))
+    'error', field_of(record, 'error') or '', 'failed_at', date(live.finished))
 end
 
 -- Moves a task to a state and tells it; a slot that it leaves goes to the next in line.
@@ -172,6 +173,7 @@ function STATES.finish(record, state, cause, result, failure, reason)
     kept = keep[KEPT_AT[state]]
   end
   live.prune = kept >= 0 and LEDGER.now + kept or 0
+  note_end(live.queue, live.type, state, TIMED[cause] and live.started or 0, live.due)
   free_key(record, 'end')
   STATES.stop_waiting(record)
   STATES.enter(record, state, cause)

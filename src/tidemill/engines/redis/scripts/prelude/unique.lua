@@ -30,6 +30,7 @@ local function holder(queue, key)
   return record
 end
 
+-- Gives a task its key; one of a duration counts from when it was enqueued.
 local function hold_key(record)
   local unique = rules_of(record).unique
   if not unique then
@@ -37,19 +38,19 @@ local function hold_key(record)
   end
   local place = unique_key(record.live.queue, unique.key)
   if unique.lasts then
-    local till = LEDGER.now + unique.lasts
+    local till = record.live.enqueued + unique.lasts
     redis.call('SET', place, record.id .. ' ' .. whole(till),
-      'PX', whole(math.ceil(math.max(0, unique.lasts) / 1000) + UNIQUE_SLACK))
+      'PX', whole(math.ceil(math.max(0, till - LEDGER.now) / 1000) + UNIQUE_SLACK))
   else
     redis.call('SET', place, record.id)
   end
 end
 
 -- Frees a task's key at its `start` or `end` (where one held until the start goes too, if it never
--- started), or in `any` case.
+-- started) unless it is held for a duration, or in `any` case.
 local function free_key(record, at)
   local unique = rules_of(record).unique
-  if unique and (at == 'any' or unique.till == at or (at == 'end' and unique.till)) then
+  if unique and (at == 'any' or (not unique.lasts and (at == 'end' or unique.till == at))) then
     if held(record.live.queue, unique.key) == record.id then
       redis.call('DEL', unique_key(record.live.queue, unique.key))
     end

@@ -1,0 +1,112 @@
+"""Taking in what another engine gave, as decisions over the books."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tidemill.clock import micros, to_micros
+from tidemill.engine import Mark, Tally
+from tidemill.engines.memory.books import Books
+from tidemill.engines.memory.marks import Timetable
+from tidemill.engines.memory.produce import check
+from tidemill.engines.memory.record import Record
+from tidemill.task import Attempt, NewTask, State, Task
+
+
+def restore(
+    books: Books, tasks: Sequence[Task], marks: Sequence[Mark], tallies: Sequence[Tally]
+) -> list[bool]:
+    """Take in tasks, marks and tallies that are not there yet."""
+    made = [(new_of(task), task) for task in tasks]
+    check(new for new, _ in made)
+    now = books.now()
+    for mark in marks:
+        books.timetables.setdefault(mark.schedule, Timetable.of(mark))
+    books.history.take_in(tallies)
+    return [_restore(books, new, task, now) for new, task in made]
+
+
+def new_of(task: Task) -> NewTask:
+    """What was enqueued, as far as the record tells."""
+    if task.payload is None:
+        raise ValueError(f"task {task.id} comes without its payload: read it with details")
+    return NewTask(
+        id=task.id,
+        task_type=task.task_type,
+        payload=task.payload,
+        queue=task.queue,
+        priority=task.priority,
+        max_attempts=task.max_attempts,
+        run_at=task.run_at,
+        expires_at=task.expires_at,
+        timeout=task.timeout,
+        soft_timeout=task.soft_timeout,
+        unique=task.unique,
+        limit=task.limit,
+        retention=task.retention,
+        user_id=task.user_id,
+        project_id=task.project_id,
+        tags=task.tags,
+        parent_id=task.parent_id,
+        retried_from=task.retried_from,
+        headers=task.headers,
+    )
+
+
+def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
+    books.queue(new.queue)
+    if new.id in books.records:
+        return False
+    running = task.state is State.RUNNING
+    record = Record(
+        new,
+        enqueued=to_micros(task.enqueued_at),
+        due=to_micros(task.run_at),
+        attempt_limit=task.attempt_limit,
+        attempt=task.attempt - running,
+        alone=task.alone,
+        crashes=task.crashes,
+        worker=task.worker,
+        started=_instant(task.started_at),
+        finished=_instant(task.finished_at),
+        prune=_instant(task.prune_at),
+        progress=task.progress,
+        result=task.result,
+        error=task.error,
+        reason=task.reason,
+        history=[each for each in task.attempts if not _told_by_record(each, task)],
+        logs=list(task.logs),
+    )
+    books.records[new.id] = record
+    if task.state.final:
+        record.state = task.state
+        books.enter(record, task.state, "restored", now)
+        return True
+    _take_key(books, record, now)
+    if task.cancel_requested:
+        books.end(record, State.CANCELLED, now, cause="restored", reason=task.reason)
+    else:
+        books.schedule_or_admit(record, "restored", now)
+    return True
+
+
+def _told_by_record(attempt: Attempt, task: Task) -> bool:
+    """Whether an attempt is the one under way, or the one that the record's own fields tell of."""
+    if attempt.ended_at is None:
+        return True
+    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
+
+
+def _take_key(books: Books, record: Record, now: int) -> None:
+    unique = record.new.unique
+    if unique is None or books.holder(record.new.queue, unique.key, now) is not None:
+        return
+    if unique.lasting is None:
+        books.keys[record.new.queue, unique.key] = (record.new.id, None)
+        return
+    until = record.enqueued + micros(unique.lasting)
+    if until > now:
+        books.keys[record.new.queue, unique.key] = (record.new.id, until)
+
+
+def _instant(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)

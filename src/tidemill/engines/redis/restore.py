@@ -1,0 +1,127 @@
+"""Taking in what another engine gave: tasks with all details, marks and tallies."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from tidemill.clock import to_micros
+from tidemill.engine import Mark, Tally
+from tidemill.engines.redis import history, marks
+from tidemill.engines.redis.records import (
+    ALONE,
+    ERROR,
+    LABELS,
+    PROGRESS,
+    REASON,
+    RESULT,
+    ROW,
+    RULES,
+    STATES,
+    Ended,
+    Live,
+    facts,
+    has_labels,
+    has_rules,
+    pack,
+    to_json,
+)
+from tidemill.engines.redis.scripts import script
+from tidemill.engines.redis.shard import Blobs, Shard
+from tidemill.task import Attempt, LogLine, Progress, State, Task, TaskError
+
+_ABSENT: Final = 0
+
+
+async def restore(
+    shard: Shard,
+    tasks: Sequence[Task],
+    kept: Sequence[Mark] = (),
+    tallies: Sequence[Tally] = (),
+) -> list[bool]:
+    """Take in what is not there yet; ValueError for a task without its payload."""
+    blobs = Blobs()
+    arguments = (
+        [_stored(task, blobs) for task in tasks],
+        [marks.stored(mark) for mark in kept],
+        [history.stored(tally, blobs) for tally in tallies],
+    )
+    answers = await shard.call(script("restore", repeatable=False), arguments, blobs.all)
+    return [answer == 1 for answer in answers]
+
+
+def _stored(task: Task, blobs: Blobs) -> tuple[object, ...]:
+    if task.payload is None:
+        raise ValueError(f"task {task.id} comes without its payload: read it with details")
+    before = [each for each in task.attempts if not _told_by_record(each, task)]
+    number = blobs.add(facts(task), task.payload, _row(task, before), task.result or b"")
+    for each in before:
+        blobs.add(pack(_ended(each)))
+    return (
+        task.id,
+        number,
+        task.cancel_requested,
+        [_text(task.error), task.reason is not None and task.reason, _text(task.progress)],
+        len(before),
+        [to_json(line) for line in task.logs],
+    )
+
+
+def _row(task: Task, before: Sequence[Attempt]) -> bytes:
+    """The row of `records.lua` as it is to be, with the state that it was in.
+
+    The attempt of a running task did not end, so it does not count; tokens begin anew.
+    """
+    flags = (
+        (RULES, has_rules(task)),
+        (LABELS, has_labels(task)),
+        (ALONE, task.alone),
+        (RESULT, task.result is not None),
+        (ERROR, task.error is not None),
+        (REASON, task.reason is not None),
+        (PROGRESS, task.progress is not None),
+    )
+    live = Live(
+        state=STATES.index(task.state) + 1,
+        blocked=_ABSENT,
+        flags=sum(flag for flag, there in flags if there),
+        priority=task.priority,
+        crashes=task.crashes,
+        attempt=task.attempt - (task.state is State.RUNNING),
+        limit=task.attempt_limit,
+        told=before[-1].number if before else _ABSENT,
+        token=_ABSENT,
+        arrival=_ABSENT,
+        enqueued=to_micros(task.enqueued_at),
+        due=to_micros(task.run_at),
+        started=_instant(task.started_at),
+        finished=_instant(task.finished_at),
+        prune=_instant(task.prune_at),
+    )
+    texts = (task.queue, task.task_type, "", task.worker or "", "")
+    return ROW.pack(*live) + b"".join(text.encode() + b"\0" for text in texts)
+
+
+def _told_by_record(attempt: Attempt, task: Task) -> bool:
+    """Whether an attempt is the one under way, or the one that the record's own fields tell of."""
+    if attempt.ended_at is None:
+        return True
+    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
+
+
+def _ended(attempt: Attempt) -> Ended:
+    return Ended(
+        number=attempt.number,
+        worker=attempt.worker,
+        started=to_micros(attempt.started_at),
+        ended=_instant(attempt.ended_at),
+        outcome=attempt.outcome or "",
+        error=None if attempt.error is None else to_json(attempt.error),
+    )
+
+
+def _text(value: TaskError | Progress | LogLine | None) -> str | bool:
+    return value is not None and to_json(value)
+
+
+def _instant(at: datetime | None) -> int:
+    return _ABSENT if at is None else to_micros(at)

@@ -1,0 +1,161 @@
+"""Restore: rule 18."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from tidemill.clock import from_micros, micros, to_micros
+from tidemill.engine import Mark, Tally
+from tidemill.engines.sqlite import history, marks
+from tidemill.engines.sqlite.rows import (
+    BLOCKED,
+    CODES,
+    PENDING,
+    SCHEDULED,
+    Past,
+    key_of,
+    pack,
+    storable,
+)
+from tidemill.engines.sqlite.step import Step
+from tidemill.engines.sqlite.transitions import fits, hold_key, key_holder
+from tidemill.task import Attempt, NewTask, State, Task
+
+
+def restore(
+    step: Step, tasks: Sequence[Task], kept: Sequence[Mark], tallies: Sequence[Tally]
+) -> list[bool]:
+    """Take in tasks, marks and tallies that are not there yet."""
+    marks.take_in(step.on, kept)
+    if tallies:
+        step.write_history()
+        history.take_in(step.on, tallies)
+    keys = [key_of(task.id) for task in tasks]
+    known = step.known(keys)
+    return [_restore(step, task, key, known) for task, key in zip(tasks, keys, strict=True)]
+
+
+def _restore(step: Step, task: Task, key: str, known: set[str]) -> bool:
+    step.queue(task.queue)
+    if key in known:
+        return False
+    known.add(key)
+    here = _here(task, from_micros(step.now))
+    if not task.state.final:
+        _take_key(step, here, key)
+    state, blocked_on = _state(step, here)
+    seq = step.insert(
+        _new(here), key, state, to_micros(here.run_at), blocked_on, past=_past(step, here)
+    )
+    for attempt in here.attempts:
+        step.add_attempt(seq, attempt)
+    step.report(seq, here.progress, here.logs)
+    if here.state is not task.state:
+        ledger = step.ledger
+        step.ends.count(
+            ledger.queues[task.queue].code, ledger.types[task.task_type], here.state.value
+        )
+    return True
+
+
+def _here(task: Task, now: datetime) -> Task:
+    """A task as it goes on here: without the claim, cancelled if that was asked for.
+
+    Its attempts are those that its own fields do not tell of.
+    """
+    ended = tuple(attempt for attempt in task.attempts if not _told_by_record(attempt, task))
+    running = task.state is State.RUNNING
+    here = msgspec.structs.replace(task, attempts=ended, attempt=task.attempt - running)
+    if task.state.final or not task.cancel_requested:
+        return here
+    kept = task.retention.cancelled
+    return msgspec.structs.replace(
+        here,
+        state=State.CANCELLED,
+        finished_at=now,
+        prune_at=None if kept is None else now + kept,
+        result=None,
+        error=None,
+    )
+
+
+def _told_by_record(attempt: Attempt, task: Task) -> bool:
+    if attempt.ended_at is None:
+        return True
+    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
+
+
+def _state(step: Step, task: Task) -> tuple[int, str | None]:
+    """The state that a task is restored to, and what it is blocked on."""
+    if task.state.final:
+        return CODES[task.state], None
+    if to_micros(task.run_at) > step.now:
+        return SCHEDULED, None
+    limit = task.limit
+    if limit is None or fits(step, step.queue(task.queue).code, limit.key, limit.at_most):
+        return PENDING, None
+    return BLOCKED, "limit"
+
+
+def _take_key(step: Step, task: Task, key: str) -> None:
+    """Take a task's unique key, if it is free, for as long as there is a reason left to."""
+    unique = task.unique
+    if unique is None:
+        return
+    until = None
+    if unique.lasting is not None:
+        until = to_micros(task.enqueued_at) + micros(unique.lasting)
+    over = task.state.final if until is None else until <= step.now
+    queue = step.queue(task.queue).code
+    if not over and key_holder(step, queue, unique.key) is None:
+        hold_key(step, queue, unique.key, key, until)
+
+
+def _past(step: Step, task: Task) -> Past:
+    error = task.error
+    return Past(
+        enqueued_at=to_micros(task.enqueued_at),
+        attempt_limit=task.attempt_limit,
+        attempt=task.attempt,
+        alone=int(task.alone),
+        crashes=task.crashes,
+        worker=None if task.worker is None else step.ledger.worker(step.on, task.worker),
+        started_at=_instant(task.started_at),
+        finished_at=_instant(task.finished_at),
+        prune_at=_instant(task.prune_at),
+        reason=None if task.reason is None else storable(task.reason),
+        error=None if error is None else pack(error),
+        fingerprint=None if error is None else storable(error.fingerprint),
+        result=task.result,
+    )
+
+
+def _instant(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
+
+
+def _new(task: Task) -> NewTask:
+    """What was enqueued, as far as the record tells."""
+    if task.payload is None:
+        raise ValueError(f"task {task.id} comes without its payload: read it with details")
+    return NewTask(
+        id=task.id,
+        task_type=task.task_type,
+        payload=task.payload,
+        queue=task.queue,
+        priority=task.priority,
+        max_attempts=task.max_attempts,
+        expires_at=task.expires_at,
+        timeout=task.timeout,
+        soft_timeout=task.soft_timeout,
+        unique=task.unique,
+        limit=task.limit,
+        retention=task.retention,
+        user_id=task.user_id,
+        project_id=task.project_id,
+        tags=task.tags,
+        parent_id=task.parent_id,
+        retried_from=task.retried_from,
+        headers=task.headers,
+    )

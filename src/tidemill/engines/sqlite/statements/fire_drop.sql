@@ -1,0 +1,1 @@
+DELETE FROM tidemill_fire WHERE mark = (SELECT code FROM tidemill_mark WHERE schedule = ?)

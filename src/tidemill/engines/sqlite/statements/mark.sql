@@ -1,1 +1,0 @@
-SELECT at FROM tidemill_mark WHERE schedule = ?
