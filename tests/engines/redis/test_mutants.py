@@ -136,8 +136,8 @@ MUTANTS = (
     ),
     Mutant(
         "counts drift",
-        "count(queue, kind, 'completed', 1)",
-        "",
+        "count_move(queue, kind, 'running', 'completed')",
+        "count(queue, kind, 'running', -1)",
         "counts_equal_a_recount_while_plain_tasks_come_and_go",
     ),
     Mutant(

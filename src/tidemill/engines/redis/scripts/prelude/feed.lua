@@ -33,7 +33,7 @@ local function tell(record, cause, progress)
     not (live.labels or live.error))
 end
 
-local function count(queue, kind, state, by)
+local function counts_of(queue, kind)
   local of_queue = COUNTS[queue]
   if not of_queue then
     of_queue = {}
@@ -44,7 +44,17 @@ local function count(queue, kind, state, by)
     of_type = {}
     of_queue[kind] = of_type
   end
-  of_type[state] = (of_type[state] or 0) + by
+  return of_type
+end
+
+local function count(queue, kind, state, by)
+  local counts = counts_of(queue, kind)
+  counts[state] = (counts[state] or 0) + by
+end
+
+local function count_move(queue, kind, before, after)
+  local counts = counts_of(queue, kind)
+  counts[before], counts[after] = (counts[before] or 0) - 1, (counts[after] or 0) + 1
 end
 
 local function save_counts()

@@ -52,8 +52,7 @@ local function start_plain(id, row, claim, worker, known)
   redis.call('HSET', KEY.task .. id, 'live',
     struct.pack(ROW, RUNNING, 0, mask, priority, crashes, attempt, limit, told, token, arrival,
       enqueued, due, LEDGER.now, 0, 0, queue, kind, claim, worker, ''))
-  count(queue, kind, 'pending', -1)
-  count(queue, kind, 'running', 1)
+  count_move(queue, kind, 'pending', 'running')
   tell_of(id, 'claimed', kind, queue, 'running', attempt, nil, mask == 0)
   return token, attempt, limit, crashes
 end
@@ -86,8 +85,7 @@ local function complete_plain(id, token, claim, result)
   LEFT[#LEFT + 1] = id
   PRUNED[#PRUNED + 1] = prune
   PRUNED[#PRUNED + 1] = id
-  count(queue, kind, 'running', -1)
-  count(queue, kind, 'completed', 1)
+  count_move(queue, kind, 'running', 'completed')
   note_end(queue, kind, 'completed', started, due)
   tell_of(id, 'completed', kind, queue, 'completed', attempt, nil, mask == 0)
   return true
