@@ -6,14 +6,12 @@ atomic, and what one has done the others do not find any more.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from tidemill.app import Tidemill
-from tidemill.backoff import exponential
+from tidemill.app.repeating import repeat
 from tidemill.engine import Engine
-from tidemill.errors import EngineFull, EngineUnavailable
-from tidemill.events import EngineLost, EngineRecovered, TaskReclaimed, TaskTypeUnknown
+from tidemill.events import TaskReclaimed, TaskTypeUnknown
 from tidemill.task import DEFAULT_LEASE, State
 
 BATCH = 500
@@ -27,11 +25,6 @@ RECLAIM_WITHIN = timedelta(seconds=4)
 
 PRUNE_EVERY = 60.0
 LOOK_EVERY = 30.0
-
-BACKOFF = exponential(0.1, cap=5, jitter=True)
-
-Step = Callable[[Engine], Awaitable[float]]
-"""Does one thing at the engine, and answers after how many seconds to do it again."""
 
 
 class Sweeper:
@@ -49,26 +42,10 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat("promote", self._promote))
-            group.create_task(self._repeat("reclaim", self._reclaim))
-            group.create_task(self._repeat("prune", self._prune))
-            group.create_task(self._repeat("stats", self._look))
-
-    async def _repeat(self, doing: str, step: Step) -> None:
-        failures = 0
-        while True:
-            try:
-                pause = await step(await self._app.engine())
-            except (EngineUnavailable, EngineFull) as problem:
-                failures += 1
-                wait = BACKOFF.delay(failures)
-                self._app.bus.emit(EngineLost(doing, str(problem), wait))
-                pause = wait.total_seconds()
-            else:
-                if failures:
-                    failures = 0
-                    self._app.bus.emit(EngineRecovered(doing))
-            await asyncio.sleep(pause)
+            group.create_task(repeat(self._app, "promote", self._promote))
+            group.create_task(repeat(self._app, "reclaim", self._reclaim))
+            group.create_task(repeat(self._app, "prune", self._prune))
+            group.create_task(repeat(self._app, "stats", self._look))
 
     async def _promote(self, engine: Engine) -> float:
         promoted = await engine.promote(BATCH)

@@ -237,3 +237,42 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     attempts: tuple[Attempt, ...] = ()
     logs: tuple[LogLine, ...] = ()
+
+    @property
+    def earlier_attempts(self) -> tuple[Attempt, ...]:
+        """The ended attempts that the record's own fields do not tell of."""
+        return tuple(
+            each
+            for each in self.attempts
+            if each.ended_at is not None
+            and (each.number, each.ended_at) != (self.attempt, self.finished_at)
+        )
+
+    def as_new(self) -> NewTask:
+        """What was enqueued, as far as the record tells, due at its present `run_at`.
+
+        ValueError when the record was read without its details.
+        """
+        if self.payload is None:
+            raise ValueError(f"task {self.id} comes without its payload: read it with details")
+        return NewTask(
+            id=self.id,
+            task_type=self.task_type,
+            payload=self.payload,
+            queue=self.queue,
+            priority=self.priority,
+            max_attempts=self.max_attempts,
+            run_at=self.run_at,
+            expires_at=self.expires_at,
+            timeout=self.timeout,
+            soft_timeout=self.soft_timeout,
+            unique=self.unique,
+            limit=self.limit,
+            retention=self.retention,
+            user_id=self.user_id,
+            project_id=self.project_id,
+            tags=self.tags,
+            parent_id=self.parent_id,
+            retried_from=self.retried_from,
+            headers=self.headers,
+        )

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import BinaryIO, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from tidemill.backup.lines import (
 )
 from tidemill.clock import EPOCH, MICROSECOND
 from tidemill.engine import FIRES_KEPT, SCHEDULE, Engine, HistoryQuery, Mark, Resolution, TaskQuery
+from tidemill.engines import Indexed
 from tidemill.errors import ConfigError
 from tidemill.task import Task
 
@@ -41,15 +42,6 @@ Write = Callable[[Sequence[Line]], Awaitable[None]]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@runtime_checkable
-class Indexed(Protocol):
-    """An engine whose `find` reads an index that is brought up to date when it is called."""
-
-    async def unindexed(self) -> int:
-        """Transitions that the index does not know; never 0 while all tasks are indexed again."""
-        ...
 
 
 async def backup(engine: Engine, file: Path, *, progress: Told | None = None) -> BackupReport:

@@ -15,10 +15,10 @@ from tidemill.app import Tidemill
 from tidemill.cli.output import Listing, show, show_one
 from tidemill.cli.promises import durability
 from tidemill.cli.records import plain
-from tidemill.cli.reindex import Indexed
 from tidemill.cli.session import Session
 from tidemill.cli.texts import Say
 from tidemill.engine import Engine, EngineInfo
+from tidemill.engines import Indexed
 from tidemill.errors import ConfigError, TidemillError
 
 _LOW_SPACE = 256 * 1024 * 1024

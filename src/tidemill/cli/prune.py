@@ -1,19 +1,18 @@
 """`tidemill prune`: remove what ended long ago, before its own retention is over."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from tidemill.app import Tidemill
-from tidemill.cli.batches import pages
+from tidemill.app.pruning import ended
 from tidemill.cli.confirm import confirm
 from tidemill.cli.output import show_one
 from tidemill.cli.progress import progress
 from tidemill.cli.session import Session
 from tidemill.cli.times import duration
-from tidemill.engine import Engine, TaskQuery
+from tidemill.engine import Engine
 from tidemill.errors import ConfigError
 from tidemill.task import FINAL, State
 
@@ -40,7 +39,7 @@ def prune(
         ended_by = (await engine.marks(())).at - age
         with progress(say, "prune.looking") as advance:
             found = 0
-            async for ids in _ended(engine, ended_by, states, types):
+            async for ids in ended(engine, ended_by, states, types):
                 found += len(ids)
                 advance(found)
         return ended_by, found
@@ -53,7 +52,7 @@ def prune(
         # Looked at once more: a task may have been retried while the question stood.
         with progress(say, "prune.pruning", found) as advance:
             pruned = 0
-            async for ids in _ended(engine, ended_by, states, types):
+            async for ids in ended(engine, ended_by, states, types):
                 pruned += sum(await engine.remove(ids))
                 advance(pruned)
         return pruned
@@ -61,13 +60,3 @@ def prune(
     pruned = session.run(remove) if found and not dry_run else 0
     record = {"found": found, "pruned": pruned, "dry_run": dry_run}
     show_one(session, record, {"failed.found": found, "prune.pruned": pruned})
-
-
-async def _ended(
-    engine: Engine, by: datetime, states: frozenset[State], task_types: frozenset[str]
-) -> AsyncIterator[list[str]]:
-    """The tasks that ended by then, a page at a time."""
-    # What ended by then was enqueued before.
-    query = TaskQuery(states=states, task_types=task_types, enqueued_until=by)
-    async for page in pages(engine, query):
-        yield [task.id for task in page if task.finished_at and task.finished_at <= by]

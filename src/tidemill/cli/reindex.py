@@ -1,8 +1,5 @@
 """`tidemill reindex`: make again what people search by, where an engine keeps that apart."""
 
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
-
 import typer
 
 from tidemill.app import Tidemill
@@ -10,19 +7,7 @@ from tidemill.cli.output import show_one
 from tidemill.cli.progress import progress
 from tidemill.cli.session import Session
 from tidemill.engine import Engine
-
-
-@runtime_checkable
-class Indexed(Protocol):
-    """An engine that people search by an index, which follows the tasks a little behind."""
-
-    async def reindex(self, told: Callable[[int], None]) -> int:
-        """Index all tasks again; tells how many it has so far, and answers how many there were."""
-        ...
-
-    async def unindexed(self) -> int:
-        """Changes of tasks that the index does not know of yet."""
-        ...
+from tidemill.engines import Indexed
 
 
 def reindex(context: typer.Context) -> None:

@@ -1,6 +1,8 @@
 """The engines, and the one place that knows which URL means which."""
 
+from collections.abc import Callable
 from importlib import import_module
+from typing import Protocol, runtime_checkable
 
 from tidemill.clock import Clock
 from tidemill.engine import Engine
@@ -16,6 +18,22 @@ _SCHEMES = {
         for way in ("", "+sentinel", "+cluster")
     },
 }
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """An engine that people search by an index, which follows the tasks a little behind.
+
+    `find` takes in some of what it does not know yet.
+    """
+
+    async def reindex(self, told: Callable[[int], None]) -> int:
+        """Index all tasks again; tells how many it has so far, and answers how many there were."""
+        ...
+
+    async def unindexed(self) -> int:
+        """Transitions that the index does not know; never 0 while all tasks are indexed again."""
+        ...
 
 
 def open_engine(url: str, *, clock: Clock | None = None) -> Engine:

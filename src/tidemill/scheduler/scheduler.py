@@ -14,14 +14,11 @@ from typing import NamedTuple
 
 from tidemill.app import Tidemill
 from tidemill.app.declared import reconcile
+from tidemill.app.repeating import repeat
 from tidemill.app.schedules import REVISION, REVISIONS, batched
-from tidemill.backoff import exponential
 from tidemill.clock import EPOCH
 from tidemill.engine import SCHEDULE, Document, Engine, Fired, Firing
-from tidemill.errors import EngineFull, EngineUnavailable
 from tidemill.events import (
-    EngineLost,
-    EngineRecovered,
     ScheduleBroken,
     ScheduleFired,
     ScheduleMissed,
@@ -48,8 +45,6 @@ BATCH = 500
 
 BREATH = 50
 """Schedules worked out before other coroutines of this process get their turn."""
-
-BACKOFF = exponential(0.1, cap=5, jitter=True)
 
 
 class Planned(NamedTuple):
@@ -82,20 +77,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Fire until cancelled."""
-        failures = 0
-        while True:
-            try:
-                pause = await self._turn()
-            except (EngineUnavailable, EngineFull) as problem:
-                failures += 1
-                wait = BACKOFF.delay(failures)
-                self._app.bus.emit(EngineLost("schedule", str(problem), wait))
-                pause = wait.total_seconds()
-            else:
-                if failures:
-                    failures = 0
-                    self._app.bus.emit(EngineRecovered("schedule"))
-            await asyncio.sleep(pause)
+        await repeat(self._app, "schedule", self._turn)
 
     async def catch_up(self) -> None:
         """Fire all that is due by the engine's now, with definitions as they are now."""
@@ -104,9 +86,8 @@ class Scheduler:
         while self.next_at is not None and self.next_at <= now:
             await self._fire(engine, now)
 
-    async def _turn(self) -> float:
+    async def _turn(self, engine: Engine) -> float:
         """Do what is to be done now; answers after how many seconds to do it again."""
-        engine = await self._app.engine()
         if time.monotonic() >= self._look_at:
             await self._look(engine)
         fired = await self._fire(engine, self._now())

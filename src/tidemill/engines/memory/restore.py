@@ -9,47 +9,20 @@ from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.marks import Timetable
 from tidemill.engines.memory.produce import check
 from tidemill.engines.memory.record import Record
-from tidemill.task import Attempt, NewTask, State, Task
+from tidemill.task import NewTask, State, Task
 
 
 def restore(
     books: Books, tasks: Sequence[Task], marks: Sequence[Mark], tallies: Sequence[Tally]
 ) -> list[bool]:
     """Take in tasks, marks and tallies that are not there yet."""
-    made = [(new_of(task), task) for task in tasks]
+    made = [(task.as_new(), task) for task in tasks]
     check(new for new, _ in made)
     now = books.now()
     for mark in marks:
         books.timetables.setdefault(mark.schedule, Timetable.of(mark))
     books.history.take_in(tallies)
     return [_restore(books, new, task, now) for new, task in made]
-
-
-def new_of(task: Task) -> NewTask:
-    """What was enqueued, as far as the record tells."""
-    if task.payload is None:
-        raise ValueError(f"task {task.id} comes without its payload: read it with details")
-    return NewTask(
-        id=task.id,
-        task_type=task.task_type,
-        payload=task.payload,
-        queue=task.queue,
-        priority=task.priority,
-        max_attempts=task.max_attempts,
-        run_at=task.run_at,
-        expires_at=task.expires_at,
-        timeout=task.timeout,
-        soft_timeout=task.soft_timeout,
-        unique=task.unique,
-        limit=task.limit,
-        retention=task.retention,
-        user_id=task.user_id,
-        project_id=task.project_id,
-        tags=task.tags,
-        parent_id=task.parent_id,
-        retried_from=task.retried_from,
-        headers=task.headers,
-    )
 
 
 def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
@@ -73,7 +46,7 @@ def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
         result=task.result,
         error=task.error,
         reason=task.reason,
-        history=[each for each in task.attempts if not _told_by_record(each, task)],
+        history=list(task.earlier_attempts),
         logs=list(task.logs),
     )
     books.records[new.id] = record
@@ -87,13 +60,6 @@ def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
     else:
         books.schedule_or_admit(record, "restored", now)
     return True
-
-
-def _told_by_record(attempt: Attempt, task: Task) -> bool:
-    """Whether an attempt is the one under way, or the one that the record's own fields tell of."""
-    if attempt.ended_at is None:
-        return True
-    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
 
 
 def _take_key(books: Books, record: Record, now: int) -> None:

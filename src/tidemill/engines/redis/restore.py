@@ -50,10 +50,8 @@ async def restore(
 
 
 def _stored(task: Task, blobs: Blobs) -> tuple[object, ...]:
-    if task.payload is None:
-        raise ValueError(f"task {task.id} comes without its payload: read it with details")
-    before = [each for each in task.attempts if not _told_by_record(each, task)]
-    number = blobs.add(facts(task), task.payload, _row(task, before), task.result or b"")
+    new, before = task.as_new(), task.earlier_attempts
+    number = blobs.add(facts(new), new.payload, _row(task, before), task.result or b"")
     for each in before:
         blobs.add(pack(_ended(each)))
     return (
@@ -99,13 +97,6 @@ def _row(task: Task, before: Sequence[Attempt]) -> bytes:
     )
     texts = (task.queue, task.task_type, "", task.worker or "", "")
     return ROW.pack(*live) + b"".join(text.encode() + b"\0" for text in texts)
-
-
-def _told_by_record(attempt: Attempt, task: Task) -> bool:
-    """Whether an attempt is the one under way, or the one that the record's own fields tell of."""
-    if attempt.ended_at is None:
-        return True
-    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
 
 
 def _ended(attempt: Attempt) -> Ended:

@@ -20,7 +20,7 @@ from tidemill.engines.sqlite.rows import (
 )
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.transitions import fits, hold_key, key_holder
-from tidemill.task import Attempt, NewTask, State, Task
+from tidemill.task import State, Task
 
 
 def restore(
@@ -46,7 +46,7 @@ def _restore(step: Step, task: Task, key: str, known: set[str]) -> bool:
         _take_key(step, here, key)
     state, blocked_on = _state(step, here)
     seq = step.insert(
-        _new(here), key, state, to_micros(here.run_at), blocked_on, past=_past(step, here)
+        here.as_new(), key, state, to_micros(here.run_at), blocked_on, past=_past(step, here)
     )
     for attempt in here.attempts:
         step.add_attempt(seq, attempt)
@@ -64,9 +64,10 @@ def _here(task: Task, now: datetime) -> Task:
 
     Its attempts are those that its own fields do not tell of.
     """
-    ended = tuple(attempt for attempt in task.attempts if not _told_by_record(attempt, task))
     running = task.state is State.RUNNING
-    here = msgspec.structs.replace(task, attempts=ended, attempt=task.attempt - running)
+    here = msgspec.structs.replace(
+        task, attempts=task.earlier_attempts, attempt=task.attempt - running
+    )
     if task.state.final or not task.cancel_requested:
         return here
     kept = task.retention.cancelled
@@ -78,12 +79,6 @@ def _here(task: Task, now: datetime) -> Task:
         result=None,
         error=None,
     )
-
-
-def _told_by_record(attempt: Attempt, task: Task) -> bool:
-    if attempt.ended_at is None:
-        return True
-    return attempt.number == task.attempt and attempt.ended_at == task.finished_at
 
 
 def _state(step: Step, task: Task) -> tuple[int, str | None]:
@@ -133,29 +128,3 @@ def _past(step: Step, task: Task) -> Past:
 
 def _instant(at: datetime | None) -> int | None:
     return None if at is None else to_micros(at)
-
-
-def _new(task: Task) -> NewTask:
-    """What was enqueued, as far as the record tells."""
-    if task.payload is None:
-        raise ValueError(f"task {task.id} comes without its payload: read it with details")
-    return NewTask(
-        id=task.id,
-        task_type=task.task_type,
-        payload=task.payload,
-        queue=task.queue,
-        priority=task.priority,
-        max_attempts=task.max_attempts,
-        expires_at=task.expires_at,
-        timeout=task.timeout,
-        soft_timeout=task.soft_timeout,
-        unique=task.unique,
-        limit=task.limit,
-        retention=task.retention,
-        user_id=task.user_id,
-        project_id=task.project_id,
-        tags=task.tags,
-        parent_id=task.parent_id,
-        retried_from=task.retried_from,
-        headers=task.headers,
-    )
