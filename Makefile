@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench chaos chaos-servers chaos-schedules model lock clean
+.PHONY: help install demo up test check format bench chaos chaos-servers chaos-schedules chaos-limits chaos-workflows model api-fuzz lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,8 +52,17 @@ chaos-servers: $(INSTALLED) ## Kill workers and their server at random under 20,
 chaos-schedules: $(INSTALLED) ## Kill schedulers at random while 20,000 schedules fire
 	$(BIN)/python -m tests.chaos schedules $(ARGS)
 
+chaos-limits: $(INSTALLED) ## Hold keys, rates and concurrency to their limits, workers killed meanwhile
+	$(BIN)/python -m tests.chaos fairness rates concurrency $(ARGS)
+
+chaos-workflows: $(INSTALLED) ## Kill workers under a join of 10,000 tasks, and run graphs in order
+	$(BIN)/python -m tests.chaos chord siblings dag $(ARGS)
+
 model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
 	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)
+
+api-fuzz: $(INSTALLED) ## Send 5,000 cases that schemathesis makes of the OpenAPI document
+	TIDEMILL_API_EXAMPLES=170 $(BIN)/pytest tests/api/test_fuzz.py --timeout 3600 $(ARGS)
 
 lock: ## Pin the newest allowed versions, with hashes, in requirements/*.txt
 	$(PYTHON) -m venv .lock

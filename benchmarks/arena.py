@@ -6,10 +6,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import workload
@@ -17,6 +18,7 @@ from redis import Redis
 from servers import ALLOCATOR, server
 
 from tidemill import Engine, State, Task, TaskQuery
+from tidemill.app import TaskFunction
 from tidemill.engine import ClaimRequest
 from tidemill.engines import open_engine
 from tidemill.engines.redis import RedisEngine
@@ -139,11 +141,22 @@ def cpu(process: psutil.Process) -> float:
     return sum(sum(each.cpu_times()[:2]) for each in family(process))
 
 
-async def enqueue(name: str, tasks: int, batch: int = BATCH) -> list[str]:
-    """Enqueue so many tasks of a type in bulk; answers their ids."""
-    face, made = workload.app.function(name), []
+Payload = Callable[[int], Mapping[str, object]]
+"""The arguments of the n-th task."""
+
+
+def nothing(_: int) -> Mapping[str, object]:
+    """No arguments."""
+    return {}
+
+
+async def enqueue(
+    what: str | TaskFunction[..., Any], tasks: int, batch: int = BATCH, payload: Payload = nothing
+) -> list[str]:
+    """Enqueue so many tasks of a type, named or given with its options, in bulk; their ids."""
+    face, made = workload.app.function(what) if isinstance(what, str) else what, []
     for start in range(0, tasks, batch):
-        payloads: list[dict[str, object]] = [{}] * min(batch, tasks - start)
+        payloads = [payload(number) for number in range(start, min(start + batch, tasks))]
         made += [handle.id for handle in await face.enqueue_many(payloads)]
     return made
 

@@ -16,10 +16,13 @@ from typing import Any
 import msgspec
 import uvloop
 from arena import KINDS, opened, store
+from batches import batches
+from blocked import blocked
 from contest import Effort, contest
 from crowded import crowded
 from figures import Figure, Machine, machine, markdown
 from history import history
+from limits import limits
 from pruning import pruning
 from reads import reads
 from resident import at_rest, latency, recovery
@@ -28,6 +31,7 @@ from servers import ALLOCATOR
 from starting import starts
 from throughput import enqueues, loops
 from weight import weights
+from workflows import workflows
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -44,6 +48,8 @@ class Sizes(msgspec.Struct, frozen=True):
     schedules: int = 10_000
     minute: float = 60.0
     spent: int = 500_000
+    ready: int = 20_000
+    chord: int = 10_000
     peers: tuple[str, ...] = ()
 
 
@@ -59,6 +65,8 @@ QUICK = Sizes(
     schedules=1_000,
     minute=10.0,
     spent=20_000,
+    ready=5_000,
+    chord=2_000,
 )
 
 Part = Callable[[str, Sizes], Coroutine[Any, Any, list[Figure]]]
@@ -83,6 +91,7 @@ PARTS: dict[str, Part] = {
     "loops": lambda kind, of: loops(kind, of.tasks, of.rounds),
     "peers": _peers,
     "enqueues": lambda kind, of: enqueues(kind, of.tasks, of.rounds),
+    "batches": lambda kind, of: batches(kind, of.tasks // 3, of.rounds),
     "latency": lambda kind, of: latency(kind, of.samples),
     "rest": lambda kind, of: at_rest(kind, of.many, of.idle),
     "recovery": lambda kind, _: recovery(kind, 3),
@@ -90,6 +99,9 @@ PARTS: dict[str, Part] = {
     "schedules": lambda kind, of: schedules(kind, of.schedules, of.minute),
     "history": lambda kind, of: history(kind, of.ballast, of.tasks, of.samples // 20),
     "pruning": lambda kind, of: pruning(kind, of.spent),
+    "blocked": lambda kind, of: blocked(kind, of.ready, of.rounds, of.many),
+    "limits": lambda kind, of: limits(kind, of.tasks, of.rounds),
+    "workflows": lambda kind, of: workflows(kind, of.chord, of.rounds),
     "memory": lambda kind, of: weights(kind, of.many),
     "stores": lambda kind, of: crowded(kind, of.tasks, of.rounds, of.ballast, of.samples // 2),
 }

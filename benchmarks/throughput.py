@@ -4,15 +4,17 @@ import asyncio
 import sys
 import time
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import bare_server
 import workload
 from arena import (
     HERE,
+    Payload,
     count,
     enqueue,
     memory,
+    nothing,
     opened,
     rate,
     recount,
@@ -24,6 +26,7 @@ from figures import Figure
 from workload import NOOP
 
 from tidemill import State
+from tidemill.app import TaskFunction
 
 WORKER = {"sqlite": 15_000, "valkey": 20_000, "redis": 20_000}
 """Tasks per second that one worker process is to reach, by engine."""
@@ -109,13 +112,19 @@ class Drained(NamedTuple):
     memory: float
 
 
-async def drain(url: str, tasks: int, *flags: str) -> Drained:
-    """Enqueue no-op tasks on a store, and let a worker run them."""
+async def drain(
+    url: str,
+    tasks: int,
+    *flags: str,
+    face: TaskFunction[..., Any] = workload.noop,
+    payload: Payload = nothing,
+) -> Drained:
+    """Enqueue tasks that do nothing on a store, and let a worker run them."""
     async with opened(url) as engine:
-        before = await count(engine, NOOP, State.COMPLETED)
-        ids = await enqueue(NOOP, tasks)
+        before = await count(engine, face.name, State.COMPLETED)
+        ids = await enqueue(face, tasks, payload=payload)
         with worker(url, *flags) as process:
-            await wait_completed(engine, NOOP, before + tasks)
+            await wait_completed(engine, face.name, before + tasks)
             used = memory(process)
         return Drained(rate(await recount(engine, ids)), used)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from peers.tally import mark
 
-from tidemill import Context, Tidemill
+from tidemill import AtMost, Context, Tidemill
 
 NOOP = "bench.noop"
 BALLAST = "bench.ballast"
@@ -19,6 +19,9 @@ STAMP = "bench.stamp"
 HANG = "bench.hang"
 TALLIED = "bench.tallied"
 PARCEL = "bench.parcel"
+LABELLED = "bench.labelled"
+KEYED = "bench.keyed"
+GATHER = "bench.gather"
 
 app = Tidemill()
 
@@ -63,3 +66,19 @@ async def tallied(number: int) -> None:
 async def parcel(user_id: int, address: str) -> dict[str, int]:
     """Nothing, with a small payload and a small result."""
     return {"user_id": user_id if address else 0}
+
+
+@app.task(name=LABELLED)
+async def labelled(key: int) -> None:
+    """Nothing, with the argument that `keyed` makes its key of."""
+
+
+@app.task(name=KEYED, limit=AtMost(10, per="{key}"))
+async def keyed(key: int) -> None:
+    """Nothing, at most ten at once of each key."""
+
+
+@app.task(name=GATHER)
+async def gather(results: list[None]) -> int:
+    """What comes after many tasks, and takes their results."""
+    return len(results)

@@ -13,7 +13,16 @@ Everything public is named here. `tidemill.backup` makes backups, `tidemill.test
 
 from typing import TYPE_CHECKING, Any
 
-from tidemill.app import BlockingHandle, Call, Handle, Middleware, Options, TaskFunction, Tidemill
+from tidemill.app import (
+    BlockingHandle,
+    Call,
+    Handle,
+    Middleware,
+    Options,
+    Partial,
+    TaskFunction,
+    Tidemill,
+)
 from tidemill.app.failed import Failed, FailedGroup, FailedGroups, RetryReport
 from tidemill.backoff import Backoff, exponential, fixed, linear, polynomial, quadratic
 from tidemill.clock import Clock, SystemClock, VirtualClock
@@ -42,6 +51,7 @@ from tidemill.errors import (
     EngineFull,
     EngineRefused,
     EngineUnavailable,
+    InvalidBackup,
     InvalidSchedule,
     InvalidTransition,
     LeaseLostError,
@@ -51,7 +61,9 @@ from tidemill.errors import (
     PayloadTooLarge,
     PayloadUndecodable,
     Permanent,
+    QueueFull,
     QueueNotFound,
+    RequestRefused,
     ResultInvalid,
     ResultTimeout,
     Retry,
@@ -72,6 +84,7 @@ from tidemill.events import (
     EngineRecovered,
     Event,
     LeaseLost,
+    QueueUnserved,
     ScheduleBroken,
     ScheduleFired,
     ScheduleMissed,
@@ -92,17 +105,24 @@ from tidemill.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from tidemill.keys import AtMost, Unique, cached, debounce, throttle
 from tidemill.outcome import Cancel, Snooze
+from tidemill.queue import QueueOptions
+from tidemill.rates import Rate
 from tidemill.retry import NEVER, RetryPolicy, RetryRule
 from tidemill.settings import Defaults, Settings, WorkerSettings
 from tidemill.statistics import Point, QueueStatistics, Statistics
 from tidemill.task import Attempt, LogLine, Progress, Retention, State, Task, TaskError
-from tidemill.task_type import TaskType, Unique
+from tidemill.task_type import TaskType
+from tidemill.worker_record import WorkerInfo, WorkerRecord
 
 if TYPE_CHECKING:
     from tidemill.app.defining import ScheduleChanges, ScheduleOptions
+    from tidemill.app.queues import Purged, QueueInfo, Queues
     from tidemill.app.schedules import ScheduleInfo, SchedulerStatistics, Schedules
-    from tidemill.backup import BackupReport, InvalidBackup, RestoreReport
+    from tidemill.app.workflow import Step, Workflow
+    from tidemill.app.workflows import BlockingWorkflowHandle, WorkflowHandle, WorkflowStatus
+    from tidemill.backup import BackupReport, RestoreReport
     from tidemill.node import Node
     from tidemill.schedule import Cron, Every, Misfire, Once, Overlap, Schedule
 
@@ -110,10 +130,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NEVER",
+    "AtMost",
     "Attempt",
     "Backoff",
     "BackupReport",
     "BlockingHandle",
+    "BlockingWorkflowHandle",
     "Call",
     "Cancel",
     "Clock",
@@ -153,6 +175,7 @@ __all__ = [
     "Once",
     "Options",
     "Overlap",
+    "Partial",
     "PayloadError",
     "PayloadInvalid",
     "PayloadTooLarge",
@@ -160,9 +183,17 @@ __all__ = [
     "Permanent",
     "Point",
     "Progress",
+    "Purged",
     "QueueDefinition",
+    "QueueFull",
+    "QueueInfo",
     "QueueNotFound",
+    "QueueOptions",
     "QueueStatistics",
+    "QueueUnserved",
+    "Queues",
+    "Rate",
+    "RequestRefused",
     "Resolution",
     "Resource",
     "RestoreReport",
@@ -194,6 +225,7 @@ __all__ = [
     "StateCount",
     "Statistics",
     "Stats",
+    "Step",
     "SystemClock",
     "Task",
     "TaskCancelled",
@@ -226,22 +258,33 @@ __all__ = [
     "VirtualClock",
     "WorkerDraining",
     "WorkerError",
+    "WorkerInfo",
+    "WorkerRecord",
     "WorkerSettings",
     "WorkerStarted",
     "WorkerStopped",
+    "Workflow",
+    "WorkflowHandle",
+    "WorkflowStatus",
     "__version__",
+    "cached",
+    "debounce",
     "exponential",
     "fixed",
     "linear",
     "polynomial",
     "quadratic",
+    "throttle",
 ]
 
 
 _LATER = {
     "tidemill.app.defining": ("ScheduleChanges", "ScheduleOptions"),
+    "tidemill.app.queues": ("Purged", "QueueInfo", "Queues"),
     "tidemill.app.schedules": ("ScheduleInfo", "SchedulerStatistics", "Schedules"),
-    "tidemill.backup": ("BackupReport", "InvalidBackup", "RestoreReport"),
+    "tidemill.app.workflow": ("Step", "Workflow"),
+    "tidemill.app.workflows": ("BlockingWorkflowHandle", "WorkflowHandle", "WorkflowStatus"),
+    "tidemill.backup": ("BackupReport", "RestoreReport"),
     "tidemill.node": ("Node",),
     "tidemill.schedule": ("Cron", "Every", "Misfire", "Once", "Overlap", "Schedule"),
 }

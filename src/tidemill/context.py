@@ -46,6 +46,14 @@ class Call(Protocol[R_co]):
         ...
 
 
+class Enqueueable(Protocol):
+    """What a task can enqueue: a call, or a whole workflow."""
+
+    def new_tasks(self, *, parent_id: str) -> list[NewTask]:
+        """Its tasks; the last one stands for all of it."""
+        ...
+
+
 class Ports(Protocol):
     """What a context needs of the worker that runs its task. Safe to call from any thread."""
 
@@ -180,15 +188,15 @@ class Context:
         self._ports.report(msgspec.structs.replace(progress, percent=self._percent))
         return _REPORTED
 
-    def enqueue(self, call: Call[Any]) -> str:
-        """Enqueue a task together with this attempt's settlement; answers its id.
+    def enqueue(self, work: Enqueueable) -> str:
+        """Enqueue a call or a workflow together with this attempt's settlement; answers its id.
 
         It exists if and only if this attempt completes or snoozes and is accepted. An attempt
         that ends in `gather` begins anew, so that it enqueues when it gets here again.
         """
-        task = call.new_task(parent_id=self.task_id)
-        self._enqueued.append(task)
-        return task.id
+        tasks = work.new_tasks(parent_id=self.task_id)
+        self._enqueued += tasks
+        return tasks[-1].id
 
     @overload
     async def gather(self, *calls: Call[R], fail: Literal[True] = True) -> list[R]: ...

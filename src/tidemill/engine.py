@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from tidemill.outcome import Settlement
+from tidemill.rates import Rate
 from tidemill.task import DEFAULT_LEASE, Claim, ClaimRef, LogLine, NewTask, Progress, State, Task
 
 
@@ -207,7 +208,8 @@ _KEPT = {
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which stretches to read: those that begin at or after `since` and before `until`.
 
-    Empty collections do not restrict.
+    Empty collections do not restrict. `together` asks for one tally of each stretch, over all that
+    is asked for; its queue and task type are empty.
     """
 
     since: datetime
@@ -215,6 +217,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     resolution: Resolution = Resolution.MINUTE
     queues: frozenset[str] = frozenset()
     task_types: frozenset[str] = frozenset()
+    together: bool = False
 
 
 # A reading has tens of thousands of tallies, none of which can be part of a cycle: without them
@@ -244,20 +247,33 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QueueDefinition(msgspec.Struct, frozen=True):
-    """A queue's settings. `weight` (1..100) is its share of claims; `lease` its lease time."""
+    """A queue's settings; None does not restrict.
+
+    `weight` (1..100) is its share of claims; `lease` its lease time. At most `concurrency` of its
+    tasks run at once, at most `worker_concurrency` of them in one worker, and they start at `rate`.
+    At most `capacity` of its tasks wait: more are refused when they are enqueued.
+    """
 
     name: str
     weight: int = 1
     lease: timedelta | None = None
+    concurrency: int | None = None
+    worker_concurrency: int | None = None
+    rate: Rate | None = None
+    capacity: int | None = None
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A named value kept by the engine; `version` rises by one with each change, from 1."""
+    """A named value kept by the engine, written `at` an instant of the engine's clock.
+
+    `version` rises by one with each change, from 1.
+    """
 
     kind: str
     key: str
     version: int
     body: bytes
+    at: datetime
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -318,11 +334,14 @@ class QueueStatus(msgspec.Struct, frozen=True):
     An engine that orders by lane may look at the first task of each lane only.
     """
 
-    name: str
-    weight: int
+    definition: QueueDefinition
     paused: bool
-    lease: timedelta | None
     oldest_pending_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.definition.name
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -338,8 +357,9 @@ class Transition(msgspec.Struct, frozen=True):
 
     `cause` is one of `enqueued`, `replaced`, `promoted`, `admitted`, `claimed`, `progress`,
     `completed`, `retried`, `failed`, `cancelled`, `snoozed`, `waiting`, `released`, `reclaimed`,
-    `expired`, `cancel_requested`, `manual_retry`, `children_final`, `removed`, `restored`. `state`
-    is the state afterwards.
+    `expired`, `cancel_requested`, `manual_retry`, `children_final`, `upstream_final` (it goes on),
+    `upstream_broken` (it ended with an upstream task), `joined` (it had nothing to run), `removed`,
+    `restored`. `state` is the state afterwards.
     """
 
     at: datetime
@@ -404,6 +424,7 @@ class Engine(Protocol):
         """Accept tasks durably. With `tx` they exist once that transaction commits.
 
         `tx` is what `transaction` gave, or the caller's own connection to the same database.
+        Raises `QueueFull` for tasks beyond their queue's capacity.
         """
         ...
 
@@ -413,8 +434,8 @@ class Engine(Protocol):
         """Take ready tasks exclusively, each with a higher token than ever before.
 
         In claim order within a queue, shared between queues by weight. Repeating a claim id
-        answers what is still held under it. Paused queues give nothing; tasks that have
-        expired are cancelled instead of given.
+        answers what is still held under it. Paused queues give nothing, the others no more
+        than their concurrency and rate allow; tasks that have expired are cancelled instead.
         """
         ...
 

@@ -3,6 +3,7 @@
     TidemillError
     ├── ConfigError
     ├── DeclarationError
+    ├── InvalidBackup
     ├── InvalidSchedule
     ├── PayloadError
     │   ├── PayloadInvalid
@@ -16,6 +17,7 @@
     │   └── ScheduleNotFound
     ├── Conflict
     │   ├── DuplicateUniqueKey
+    │   ├── QueueFull
     │   ├── ScheduleExists
     │   ├── TaskNotFinished
     │   └── InvalidTransition
@@ -24,6 +26,7 @@
     │   ├── EngineFull
     │   └── EngineRefused
     │       └── SchemaTooNew
+    ├── RequestRefused                       raised by the client
     ├── ResultTimeout (also a TimeoutError)
     ├── TaskFailedError
     ├── TaskCancelledError
@@ -43,7 +46,7 @@ Errors are named for what happened; `Error` is added where an event has that nam
 import inspect
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class TidemillError(Exception):
@@ -83,6 +86,12 @@ class DeclarationError(TidemillError):
 
     slug = "declaration-invalid"
     exit_code = 2
+
+
+class InvalidBackup(TidemillError):
+    """A file is not a whole and unaltered backup."""
+
+    slug = "backup-invalid"
 
 
 class InvalidSchedule(TidemillError):
@@ -233,6 +242,25 @@ class DuplicateUniqueKey(Conflict):
         self.task_id = str(task_id)
 
 
+class QueueFull(Conflict):
+    """The queue has as many waiting tasks as it may: nothing of the batch was enqueued.
+
+    `waiting` of at most `capacity` tasks were waiting, and `more` were to be enqueued.
+    """
+
+    slug = "queue-full"
+
+    def __init__(self, queue: str, capacity: int, waiting: int, more: int) -> None:
+        super().__init__(
+            f"the queue {queue} is full: {waiting:,} of at most {capacity:,} tasks wait there, and "
+            f"{more:,} more do not fit: try again when some have started, or raise its capacity"
+        )
+        self.queue = queue
+        self.capacity = capacity
+        self.waiting = waiting
+        self.more = more
+
+
 class ScheduleExists(Conflict):
     """There is a schedule of that name already."""
 
@@ -305,6 +333,19 @@ class SchemaTooNew(EngineRefused):
         )
         self.found = found
         self.supported = supported
+
+
+class RequestRefused(TidemillError):
+    """The server refused a request for a reason that only HTTP has, such as an unknown route.
+
+    `problem` is what it said: the problem details of RFC 9457.
+    """
+
+    slug = "request-refused"
+
+    def __init__(self, message: str, problem: Any) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class ResultTimeout(TidemillError, TimeoutError):

@@ -104,9 +104,18 @@ class TaskReclaimed(_OfTask, frozen=True):
 
 
 class TaskTypeUnknown(Event, frozen=True):
-    """Tasks of a type wait in a queue that this worker serves, and it does not know the type."""
+    """Tasks of a type are pending in a queue, and no live worker of it knows the type.
+
+    Told when it begins, and again only after a worker knew the type in between.
+    """
 
     task_type: str
+    queue: str
+
+
+class QueueUnserved(Event, frozen=True):
+    """Tasks are pending in a queue from which no live worker claims; told as an unknown type is."""
+
     queue: str
 
 

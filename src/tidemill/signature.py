@@ -9,6 +9,7 @@ is refused where the task is enqueued, in the terms of the function.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Never, NoReturn, Self, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,7 @@ import msgspec
 
 from tidemill.codec import DEFAULT_CODEC, Codec, decoder, parse, read
 from tidemill.errors import DeclarationError, PayloadError, PayloadInvalid, ResultInvalid
+from tidemill.inputs import Place, Placeholder, parted
 
 _REFUSED = {
     inspect.Parameter.VAR_POSITIONAL: "takes *{name}, which has no names: use a list or **{name}",
@@ -24,6 +26,16 @@ _REFUSED = {
 
 
 _RAW_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXTS = (str, type(None), Placeholder)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAround:
+    """A payload that lacks results of steps: `places` says of which, `known` are the others."""
+
+    payload: bytes
+    places: Mapping[Place, str]
+    known: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,8 @@ class Signature:
     """How the arguments and the result of one function become bytes and come back.
 
     `context_parameter` is the name of the parameter that is injected, `parameters` the names of the
-    others, `payload_type` the struct that they form (for a JSON schema).
+    others, `payload_type` the struct that they form (for a JSON schema). Of a batch task type they
+    are the fields of its `item`.
     """
 
     task_type: str
@@ -39,6 +52,7 @@ class Signature:
     context_parameter: str | None
     payload_type: type[msgspec.Struct]
     codec: Codec
+    item: Callable[..., Any] | None
     _positional: tuple[str, ...]
     _texts: tuple[str, ...]
     _payload: msgspec.json.Decoder[msgspec.Struct]
@@ -62,10 +76,6 @@ class Signature:
         """
         hints = _hints(function, task_type)
         parameters = list(inspect.signature(function).parameters.values())
-        for parameter in parameters:
-            if parameter.kind in _REFUSED:
-                complaint = _REFUSED[parameter.kind].format(name=parameter.name)
-                raise DeclarationError(f"{task_type} {complaint}")
         context_parameter = None
         if parameters and _is(context, hints.get(parameters[0].name)):
             context_parameter = parameters.pop(0).name
@@ -74,15 +84,69 @@ class Signature:
                 raise DeclarationError(
                     f"{task_type} takes its context as {parameter.name}: it must come first"
                 )
+        result = _result_hint(hints.get("return", Any), not_results)
+        return cls._made(task_type, parameters, hints, result, codec, context=context_parameter)
+
+    @classmethod
+    def of_items(
+        cls,
+        item: Callable[..., object],
+        function: Callable[..., object],
+        *,
+        task_type: str,
+        not_results: tuple[type, ...] = (),
+        codec: Codec = DEFAULT_CODEC,
+    ) -> Self:
+        """Read the fields of a class of items as parameters, and what the function gives for each.
+
+        Fields with a default may be missing from a payload: the class fills them in. Raises
+        DeclarationError.
+        """
+        try:
+            parameters = list(inspect.signature(item).parameters.values())
+        except (TypeError, ValueError):
+            parameters = []
+        hints = _hints(item, task_type) if parameters else {}
+        if not hints:
+            raise DeclarationError(
+                f"{task_type} handles batches of {item!r}, which has no typed fields: use a "
+                "msgspec.Struct, a dataclass, a NamedTuple or a pydantic model"
+            )
+        returned = _hints(function, task_type).get("return", Any)
+        result = _result_hint(_each_hint(returned, task_type), not_results)
+        return cls._made(task_type, parameters, hints, result, codec, item=item)
+
+    @classmethod
+    def _made(
+        cls,
+        task_type: str,
+        parameters: Sequence[inspect.Parameter],
+        hints: Mapping[str, Any],
+        result: Any,
+        codec: Codec,
+        *,
+        context: str | None = None,
+        item: Callable[..., Any] | None = None,
+    ) -> Self:
+        for parameter in parameters:
+            if parameter.kind in _REFUSED:
+                complaint = _REFUSED[parameter.kind].format(name=parameter.name)
+                raise DeclarationError(f"{task_type} {complaint}")
         extra = [each for each in parameters if each.kind is inspect.Parameter.VAR_KEYWORD]
         named = [each for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        payload_type = _struct(task_type, named, hints, closed=not extra)
+        field = _field if item is None else _field_of_item
+        payload_type = _struct(
+            task_type,
+            [field(each, hints.get(each.name, Any)) for each in named],
+            closed=not extra,
+        )
         return cls(
             task_type=task_type,
             parameters=tuple(each.name for each in named),
-            context_parameter=context_parameter,
+            context_parameter=context,
             payload_type=payload_type,
             codec=codec,
+            item=item,
             _positional=tuple(
                 each.name for each in named if each.kind is not inspect.Parameter.KEYWORD_ONLY
             ),
@@ -93,7 +157,7 @@ class Signature:
                 if extra
                 else None
             ),
-            _result=_decoder(task_type, "the result", _result_hint(hints, not_results)),
+            _result=_decoder(task_type, "the result", result),
         )
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
@@ -102,23 +166,58 @@ class Signature:
         Raises PayloadInvalid, which names the parameter, or PayloadTooLarge. Parameters left to
         their defaults are not in the payload.
         """
-        given = self._named(args, kwargs) if args else dict(kwargs)
-        for name in self._texts:
-            # JSON writes bytes, UUID and dates as strings too, and would hide the mistake.
-            if name in given and not isinstance(given[name], str | None):
-                found = type(given[name]).__name__
-                raise self._invalid(f"expected str, got {found}", name)
-        payload = self.codec.encode(given, task_type=self.task_type)
-        self._read(payload)
+        payload = self.codec.encode(self._given(args, kwargs), task_type=self.task_type)
+        if self.item is None:
+            self._read(payload)
+        else:
+            self.load_item(payload)  # the class may refuse what each of its fields would take
         return payload
+
+    def bind_around(
+        self, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> BoundAround | None:
+        """Encode arguments that hold placeholders; None when they hold none.
+
+        A parameter with a placeholder anywhere in it is checked when the result is there, the
+        others now, by what `bind` raises.
+        """
+        given, places = parted(self._given(args, kwargs))
+        if not places:
+            return None
+        awaited = frozenset(str(place[0]) for place in places)
+        unknown = awaited - set(self.parameters)
+        if unknown and self._extra is None:
+            raise self._invalid("object contains unknown field", min(unknown))
+        rest = {name: value for name, value in given.items() if name not in awaited}
+        encoded = self.codec.encode(rest, task_type=self.task_type)
+        arguments = read(encoded, _without(self.payload_type, awaited), task_type=self.task_type)
+        extra = self._read_extra(encoded, self._extra) if self._extra else {}
+        return BoundAround(
+            payload=self.codec.encode(given, task_type=self.task_type),
+            places=places,
+            known={**msgspec.structs.asdict(arguments), **extra},
+        )
 
     def load(self, payload: bytes) -> dict[str, object]:
         """Decode a payload into keyword arguments for the function, defaults included.
 
         Raises PayloadUndecodable, or PayloadInvalid, which names the parameter.
         """
+        if self.item is not None:
+            item = self.load_item(payload)
+            return {name: getattr(item, name) for name in self.parameters}
         arguments, extra = self._read(payload)
         return {**msgspec.structs.asdict(arguments), **extra}
+
+    def load_item(self, payload: bytes) -> Any:
+        """Decode the payload of a batch task type into its item; raises what `load` raises."""
+        arguments, extra = self._read(payload)
+        fields = msgspec.structs.asdict(arguments)
+        given = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+        try:
+            return self.item(**given, **extra) if self.item is not None else given
+        except (TypeError, ValueError) as error:  # its __post_init__ refuses the values
+            raise self._invalid(str(error)) from error
 
     def encode_result(self, value: object) -> bytes:
         """Encode what the function returned, or raise ResultInvalid if it does not fit."""
@@ -135,6 +234,15 @@ class Signature:
             return read(data, self._result)
         except PayloadInvalid as error:
             raise ResultInvalid(self.task_type, str(error)) from error
+
+    def _given(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        given = self._named(args, kwargs) if args else dict(kwargs)
+        for name in self._texts:
+            # JSON writes bytes, UUID and dates as strings too, and would hide the mistake.
+            if name in given and not isinstance(given[name], _TEXTS):
+                found = type(given[name]).__name__
+                raise self._invalid(f"expected str, got {found}", name)
+        return given
 
     def _named(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         if len(args) > len(self._positional):
@@ -178,23 +286,51 @@ def _is(context: type | None, hint: Any) -> bool:
     return context is not None and (hint is context or get_origin(hint) is context)
 
 
-def _struct(
-    task_type: str, named: Sequence[inspect.Parameter], hints: Mapping[str, Any], *, closed: bool
-) -> type[msgspec.Struct]:
+_Field = tuple[str, Any] | tuple[str, Any, Any]
+
+
+def _struct(task_type: str, fields: Sequence[_Field], *, closed: bool) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         "Payload",
-        [_field(each, hints.get(each.name, Any)) for each in named],
+        fields,
         kw_only=True,
         forbid_unknown_fields=closed,
         namespace={"__doc__": f"The payload of {task_type}."},
     )
 
 
-def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
+def _field(parameter: inspect.Parameter, hint: Any) -> _Field:
     if parameter.default is parameter.empty:
         return parameter.name, hint
     # A factory that gives the function's own default: as in a call, neither copied nor checked.
     return parameter.name, hint, msgspec.field(default_factory=lambda: parameter.default)
+
+
+def _field_of_item(parameter: inspect.Parameter, hint: Any) -> _Field:
+    if parameter.default is parameter.empty:
+        return parameter.name, hint
+    # What stands for a factory in a class's signature is no value: the class itself knows.
+    return parameter.name, Union[hint, msgspec.UnsetType], msgspec.UNSET  # noqa: UP007 - any hint
+
+
+@lru_cache(maxsize=256)
+def _without(
+    payload_type: type[msgspec.Struct], left_out: frozenset[str]
+) -> msgspec.json.Decoder[msgspec.Struct]:
+    """The decoder of a payload that lacks some parameters; a workflow has many of one kind."""
+    kept = [
+        (field.name, field.type) if field.required else (field.name, field.type, _default_of(field))
+        for field in msgspec.structs.fields(payload_type)
+        if field.name not in left_out
+    ]
+    closed = payload_type.__struct_config__.forbid_unknown_fields
+    return decoder(msgspec.defstruct("Payload", kept, kw_only=True, forbid_unknown_fields=closed))
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is msgspec.NODEFAULT:
+        return field.default
+    return msgspec.field(default_factory=field.default_factory)
 
 
 def _decoder(task_type: str, what: str, hint: Any) -> msgspec.json.Decoder[Any]:
@@ -204,11 +340,39 @@ def _decoder(task_type: str, what: str, hint: Any) -> msgspec.json.Decoder[Any]:
         raise DeclarationError(f"{what} of {task_type}: {error}") from error
 
 
-def _result_hint(hints: Mapping[str, Any], not_results: tuple[type, ...]) -> Any:
-    """Give the return annotation without what is not a result."""
-    hint = hints.get("return", Any)
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    results = tuple(each for each in members if each not in not_results)
+def _each_hint(hint: Any, task_type: str) -> Any:
+    """What a batch function gives for each item, by its return annotation."""
+    if hint in (Any, None, type(None)):
+        return hint
+    members = [each for each in _members(hint) if each is not type(None)]
+    results: list[Any] = []
+    for member in members:
+        origin, parts = get_origin(member) or member, get_args(member)
+        if (
+            not (isinstance(origin, type) and issubclass(origin, Sequence))
+            or issubclass(origin, str | bytes)
+            or (issubclass(origin, tuple) and parts[1:] != (...,))
+        ):
+            raise DeclarationError(
+                f"{task_type} handles a batch, so it returns None or a value for each item: "
+                f"annotate that as list[…], not as {member}"
+            )
+        results.append(parts[0] if parts else Any)
+    return Union[tuple(results)]  # noqa: UP007 - a union of a number of members that only run time knows
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _result_hint(hint: Any, not_results: tuple[type, ...]) -> Any:
+    """Give a return annotation without what is not a result."""
+    results = tuple(each for each in _members(hint) if not _is_any(each, not_results))
     if not results or results[0] in (Never, NoReturn):
         return None
     return Union[results]  # noqa: UP007 - a union of a number of members that only run time knows
+
+
+def _is_any(hint: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a hint is a class of one of these kinds."""
+    return isinstance(hint, type) and issubclass(hint, kinds)

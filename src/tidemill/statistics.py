@@ -15,6 +15,7 @@ from tidemill.clock import MICROSECOND, from_micros, micros, to_micros
 from tidemill.engine import QueueStatus, Resolution, Stats, Tally
 from tidemill.errors import ConfigError
 from tidemill.histogram import add, percentiles
+from tidemill.rates import Rate
 from tidemill.task import State
 
 MOST_POINTS = 1_500
@@ -74,7 +75,8 @@ class QueueStatistics(msgspec.Struct, frozen=True, kw_only=True):
     `completed`, `failed` and `cancelled` count the records that are still there. `oldest_age` is
     how long the longest-waiting pending task has been due. `throughput` is tasks ended per second
     over the last five minutes, the running one included. `empty_in` is how long the pending tasks
-    last at that rate; None while nothing ends or the queue is paused.
+    last at that rate; None while nothing ends or the queue is paused. At most `concurrency` tasks
+    run at once, `capacity` tasks wait, and tasks start at `rate`; None does not restrict.
     """
 
     name: str
@@ -85,6 +87,9 @@ class QueueStatistics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     paused: bool
     weight: int
+    concurrency: int | None
+    capacity: int | None
+    rate: Rate | None
     oldest_age: timedelta | None
     throughput: float
     empty_in: timedelta | None
@@ -329,7 +334,10 @@ def _of_queue(
         failed=counts[State.FAILED],
         cancelled=counts[State.CANCELLED],
         paused=queue.paused,
-        weight=queue.weight,
+        weight=queue.definition.weight,
+        concurrency=queue.definition.concurrency,
+        capacity=queue.definition.capacity,
+        rate=queue.definition.rate,
         oldest_age=None if since is None else max(_NOTHING, now - since),
         throughput=throughput,
         empty_in=_empty_in(counts[State.PENDING], throughput, paused=queue.paused),

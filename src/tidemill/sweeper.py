@@ -1,4 +1,4 @@
-"""The loops that keep an engine in order: promote, reclaim, prune. Safe on every node at once.
+"""The loops that keep an engine in order: promote, reclaim, prune, look. Any node may run them.
 
 An engine moves tasks only when it is asked to. Any number of sweepers may ask: each step is
 atomic, and what one has done the others do not find any more.
@@ -6,13 +6,16 @@ atomic, and what one has done the others do not find any more.
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 
 from tidemill.app import Tidemill
 from tidemill.app.repeating import repeat
-from tidemill.engine import Engine
-from tidemill.events import TaskReclaimed, TaskTypeUnknown
-from tidemill.task import DEFAULT_LEASE, State
+from tidemill.engine import Engine, Put
+from tidemill.events import QueueUnserved, TaskReclaimed, TaskTypeUnknown
+from tidemill.serving import Unserved, is_known, is_served, unserved
+from tidemill.task import DEFAULT_LEASE
+from tidemill.worker_record import KEPT_FOR, WORKER, WorkerRecord, described
 
 BATCH = 500
 """Tasks that one step handles at most, so that others get their turn at the engine."""
@@ -26,26 +29,32 @@ RECLAIM_WITHIN = timedelta(seconds=4)
 PRUNE_EVERY = 60.0
 LOOK_EVERY = 30.0
 
+News = QueueUnserved | TaskTypeUnknown
+
 
 class Sweeper:
-    """Promotes due tasks, reclaims expired leases, prunes, and looks for unknown task types.
+    """Promotes due tasks, reclaims expired leases, prunes, and looks for what nobody would run.
 
-    It emits `TaskReclaimed`, and `TaskTypeUnknown` once for each type and queue with pending tasks
-    that this application has not declared.
+    It emits `TaskReclaimed`, and `QueueUnserved` and `TaskTypeUnknown` for what two looks in a row
+    have found: workers that are just starting, or being replaced, are no news.
     """
 
     def __init__(self, app: Tidemill, *, lease: timedelta = DEFAULT_LEASE) -> None:
         self._app = app
         self._reclaim_every = min(lease / 3, RECLAIM_WITHIN).total_seconds()
-        self._told: set[tuple[str, str]] = set()
+        self._seen: set[News] = set()
+        self._told: set[News] = set()
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(repeat(self._app, "promote", self._promote))
-            group.create_task(repeat(self._app, "reclaim", self._reclaim))
-            group.create_task(repeat(self._app, "prune", self._prune))
-            group.create_task(repeat(self._app, "stats", self._look))
+        """Sweep until cancelled; raises the error of an engine that refuses."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(repeat(self._app, "promote", self._promote))
+                group.create_task(repeat(self._app, "reclaim", self._reclaim))
+                group.create_task(repeat(self._app, "prune", self._prune))
+                group.create_task(repeat(self._app, "stats", self._look))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     async def _promote(self, engine: Engine) -> float:
         promoted = await engine.promote(BATCH)
@@ -69,13 +78,34 @@ class Sweeper:
         return 0.1 if pruned >= BATCH else _about(PRUNE_EVERY)
 
     async def _look(self, engine: Engine) -> float:
-        for each in (await engine.stats()).counts:
-            place = (each.task_type, each.queue)
-            unknown = each.state is State.PENDING and each.task_type not in self._app.task_types
-            if unknown and place not in self._told:
-                self._told.add(place)
-                self._app.bus.emit(TaskTypeUnknown(*place))
+        stats = await engine.stats()
+        documents = await engine.documents(WORKER)
+        live = [each.worker for each in described(documents, stats.at) if each.live]
+        self._tell(_news_of(unserved(stats, live)), live)
+        gone = [each for each in documents if stats.at - each.at > KEPT_FOR]
+        await engine.put([Put(WORKER, each.key, None, each.version) for each in gone])
         return _about(LOOK_EVERY)
+
+    def _tell(self, found: set[News], live: Sequence[WorkerRecord]) -> None:
+        """Tell what was found before too and is not told yet; forget what is served again."""
+        self._told = {each for each in self._told if not _is_over(each, live)}
+        news = (found & self._seen) - self._told
+        self._seen, self._told = found, self._told | news
+        for each in sorted(news, key=str):
+            self._app.bus.emit(each)
+
+
+def _news_of(found: Unserved) -> set[News]:
+    queues = (QueueUnserved(each.queue) for each in found.queues)
+    return {*queues, *(TaskTypeUnknown(each.task_type, each.queue) for each in found.task_types)}
+
+
+def _is_over(news: News, live: Sequence[WorkerRecord]) -> bool:
+    match news:
+        case QueueUnserved(queue=queue):
+            return is_served(queue, live)
+        case TaskTypeUnknown(task_type=task_type, queue=queue):
+            return is_known(task_type, queue, live)
 
 
 def _about(seconds: float) -> float:

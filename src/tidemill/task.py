@@ -29,6 +29,7 @@ class State(StrEnum):
         return self in FINAL
 
 
+WAITING = frozenset({State.SCHEDULED, State.BLOCKED, State.PENDING})
 FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 
 
@@ -36,24 +37,44 @@ class UniqueKey(msgspec.Struct, frozen=True):
     """At most one task of a queue holds a key.
 
     It holds it until its start or its end (any final state), or, when the key is `lasting`, for
-    that long from enqueueing, whatever becomes of it. On conflict the first task is answered;
-    `replace` gives it the new payload, priority and run time while it is scheduled (debounce).
+    that long from enqueueing, whatever becomes of it. With `cached`, one that completes keeps it
+    for that long from then (its result is cached). On conflict the first task is answered;
+    `replace` gives it the new payload, priority and run time while it is scheduled (debounce), but
+    never a run time later than `within` after it was enqueued.
     """
 
     key: str
     until: Literal["start", "end"] = "end"
     on_conflict: Literal["keep", "replace", "reject"] = "keep"
     lasting: timedelta | None = None
+    cached: timedelta | None = None
+    within: timedelta | None = None
 
 
 class Limit(msgspec.Struct, frozen=True):
     """At most `at_most` tasks of one queue and key are pending or running at once.
 
-    The others are blocked until one of these ends, in line by priority, due instant and id.
+    The others are blocked until one of these ends, in line by priority, due instant and id. One
+    that is admitted is due from then: it stands behind what other keys have waiting, so that keys
+    take turns.
     """
 
     key: str
     at_most: int
+
+
+class After(msgspec.Struct, frozen=True):
+    """The upstream tasks that a task comes after, in one workflow.
+
+    It is blocked until all of them are final; unknown ones are not waited for. The first that ends
+    failed or cancelled breaks it, and then it ends too when the last one is final: as `fail` says
+    in the same way, as `skip` says cancelled with the reason `skipped`; `continue` lets it run. If
+    it `joins`, there is nothing to run, and it is completed instead.
+    """
+
+    tasks: tuple[str, ...]
+    on_failure: Literal["fail", "skip", "continue"] = "fail"
+    joins: bool = False
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -130,6 +151,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     soft_timeout: timedelta | None = None
     unique: UniqueKey | None = None
     limit: Limit | None = None
+    after: After | None = None
     retention: Retention = DEFAULT_RETENTION
     user_id: str | None = None
     project_id: str | None = None
@@ -195,8 +217,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one task as people read it. All instants are aware and UTC.
 
-    `run_at` is when it became or becomes due. `blocked_on` is `limit` or `children` while it is
-    blocked. `attempts` holds the ended attempts before the last and the last one itself.
+    `run_at` is when it became or becomes due. While it is blocked, `blocked_on` is `limit`,
+    `children` or `upstream`, and `awaiting` the number of those that are not final yet.
+    `attempts` holds the ended attempts before the last and the last one itself.
     `payload`, `attempts` and `logs` are filled by queries that ask for details.
     """
 
@@ -222,8 +245,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False
     crashes: int = 0
     blocked_on: str | None = None
+    awaiting: int = 0
     unique: UniqueKey | None = None
     limit: Limit | None = None
+    after: After | None = None
     user_id: str | None = None
     project_id: str | None = None
     tags: tuple[str, ...] = ()
@@ -268,6 +293,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
             soft_timeout=self.soft_timeout,
             unique=self.unique,
             limit=self.limit,
+            after=self.after,
             retention=self.retention,
             user_id=self.user_id,
             project_id=self.project_id,

@@ -1,80 +1,34 @@
 """The frozen declaration of a task type: everything that `@app.task` says."""
 
 import inspect
-import re
-import string
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from tidemill.batch import Batch
 from tidemill.context import Context
-from tidemill.errors import DeclarationError, PayloadInvalid
+from tidemill.errors import DeclarationError
 from tidemill.ids import is_name
+from tidemill.keys import AtMost, Unique
 from tidemill.outcome import Cancel, Snooze
 from tidemill.retry import RetryPolicy
 from tidemill.settings import Defaults
 from tidemill.signature import Signature
-from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Retention, UniqueKey
+from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Retention
 
 Isolation = Literal["loop", "thread", "process"]
-
-
-class Unique(msgspec.Struct, frozen=True):
-    """At most one task of a type per key, in a queue: two types never share a key.
-
-    `key` is a template over the arguments (`"index:{document_id}"`) or a function that takes all
-    of them by name. It is held until the task's start, its end, or for a duration from enqueueing;
-    `on_conflict` means what it means in `UniqueKey`.
-    """
-
-    key: str | Callable[..., str]
-    until: Literal["start", "end"] | timedelta = "end"
-    on_conflict: Literal["keep", "replace", "reject"] = "keep"
-
-    def __post_init__(self) -> None:
-        """Refuse rules that do not exist: a misspelt one would silently be another."""
-        if not isinstance(self.until, timedelta) and self.until not in ("start", "end"):
-            raise DeclarationError(f"unique until {self.until!r}: say start, end or a timedelta")
-        if self.on_conflict not in ("keep", "replace", "reject"):
-            raise DeclarationError(f"on_conflict={self.on_conflict!r}: say keep, replace or reject")
-
-    def check(self, signature: Signature) -> None:
-        """Raise `DeclarationError` unless the arguments of this signature can make the key."""
-        if signature.payload_type.__struct_config__.forbid_unknown_fields:
-            if isinstance(self.key, str):
-                _check_template(self.key, signature)
-            else:
-                _check_key_function(self.key, signature)
-
-    def of(self, task_type: str, arguments: Mapping[str, Any]) -> UniqueKey:
-        """The key of one call; `PayloadInvalid` when its arguments do not fit the template."""
-        if isinstance(self.key, str):
-            try:
-                text = self.key.format_map(arguments)
-            except (LookupError, AttributeError, TypeError, ValueError) as error:
-                reason = f"the unique key {self.key!r} cannot be made of it: {error!r}"
-                raise PayloadInvalid(reason, task_type=task_type) from error
-        else:
-            text = self.key(**arguments)
-            if not isinstance(text, str):
-                raise DeclarationError(
-                    f"the unique key function of {task_type} answered {text!r}, not a text"
-                )
-        key = f"{task_type}:{text}"
-        if isinstance(self.until, timedelta):
-            return UniqueKey(key, on_conflict=self.on_conflict, lasting=self.until)
-        return UniqueKey(key, self.until, self.on_conflict)
 
 
 class TaskType(msgspec.Struct, frozen=True, kw_only=True):
     """A task type: its function, and how its tasks are enqueued and run.
 
     `queue` of None lets routes and the application's default decide. `steps` are the names and
-    weights of its progress. `keep_result` of False stores no result.
+    weights of its progress. `keep_result` of False stores no result. With a `batch`, one call of
+    the function handles many tasks.
     """
 
     name: str
@@ -90,14 +44,21 @@ class TaskType(msgspec.Struct, frozen=True, kw_only=True):
     expires: timedelta | None
     retention: Retention
     unique: Unique | None
+    limit: AtMost | None
     tags: tuple[str, ...]
     steps: Mapping[str, float]
     keep_result: bool
+    batch: Batch | None
 
     @property
     def is_async(self) -> bool:
         """Whether calling the function gives a coroutine."""
         return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def takes_contexts(self) -> bool:
+        """Whether a batch function takes the contexts of the items before them."""
+        return len(inspect.signature(self.function).parameters) > 1
 
 
 def declare(
@@ -115,10 +76,12 @@ def declare(
     expires: timedelta | None = None,
     retention: Retention | None = None,
     unique: Unique | None = None,
+    limit: AtMost | None = None,
     isolation: Isolation | None = None,
     tags: tuple[str, ...] = (),
     steps: Mapping[str, float] | None = None,
     keep_result: bool = True,
+    batch: Batch | None = None,
 ) -> TaskType:
     """Check a declaration and fill in the application's defaults."""
     if not inspect.isroutine(function):
@@ -143,28 +106,36 @@ def declare(
     _check_durations(name, timeout=timeout, soft_timeout=soft_timeout, expires=expires)
     timeout, soft_timeout = _time_limits(name, timeout, soft_timeout, defaults)
     policy = retry or RetryPolicy()
-    signature = Signature.of(
-        function, task_type=name, context=Context, not_results=(Snooze, Cancel), codec=codec
-    )
+    if batch is None:
+        signature = Signature.of(
+            function, task_type=name, context=Context, not_results=(Snooze, Cancel), codec=codec
+        )
+    else:
+        signature = batch.signature(function, name, codec)
+    retention = retention or defaults.retention
     if unique is not None:
-        unique.check(signature)
+        unique.check(signature, retention)
+    if limit is not None:
+        limit.check(signature)
     return TaskType(
         name=name,
         function=function,
         signature=signature,
         retry=policy,
-        isolation=_isolation(name, function, isolation),
+        isolation=_isolation(name, function, isolation, batch),
         queue=queue,
         priority=priority,
         max_attempts=max_attempts or policy.within(defaults.max_attempts).most_attempts,
         timeout=timeout,
         soft_timeout=soft_timeout,
         expires=expires,
-        retention=retention or defaults.retention,
+        retention=retention,
         unique=unique,
+        limit=limit,
         tags=tags,
         steps=dict(steps or {}),
         keep_result=keep_result,
+        batch=batch,
     )
 
 
@@ -177,13 +148,20 @@ def _module_of(function: Callable[..., Any]) -> str:
     return spec.name if spec else Path(getattr(main, "__file__", "__main__")).stem
 
 
-def _isolation(name: str, function: Callable[..., Any], said: Isolation | None) -> Isolation:
+def _isolation(
+    name: str, function: Callable[..., Any], said: Isolation | None, batch: Batch | None
+) -> Isolation:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise DeclarationError(f"{name} yields: a task function returns its result")
     is_async = inspect.iscoroutinefunction(function)
     isolation = said or ("loop" if is_async else "thread")
     if isolation not in get_args(Isolation):
         raise DeclarationError(f"{name}: isolation {isolation!r} is none of loop, thread, process")
+    if isolation == "process" and batch is not None:
+        raise DeclarationError(
+            f"{name} handles batches, which are collected where they run: in the worker's own "
+            "process, on its loop or a thread"
+        )
     if isolation == "loop" and not is_async:
         raise DeclarationError(
             f"{name} is an ordinary function and would block the loop: use thread"
@@ -213,38 +191,3 @@ def _time_limits(
             f"{name}: the soft timeout {soft} must be below the application's timeout {hard}"
         )
     raise DeclarationError(f"{name}: the soft timeout {soft} must be below the timeout {hard}")
-
-
-def _check_template(template: str, signature: Signature) -> None:
-    try:
-        names = list(_fields(template))
-    except ValueError as error:
-        raise DeclarationError(
-            f"the unique key {template!r} of {signature.task_type} is not a template: {error}"
-        ) from error
-    for name in names:
-        if name not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
-            raise DeclarationError(
-                f"the unique key {template!r} of {signature.task_type} names {name!r}, which is "
-                f"no argument (its arguments: {known})"
-            )
-
-
-def _fields(template: str) -> Iterator[str]:
-    """The arguments that a format template names, also inside its format specifications."""
-    for _, field, specification, _ in string.Formatter().parse(template):
-        if field is not None:
-            yield re.split(r"[.\[]", field, maxsplit=1)[0]
-            yield from _fields(specification or "")
-
-
-def _check_key_function(key: Callable[..., str], signature: Signature) -> None:
-    try:
-        inspect.signature(key).bind(**dict.fromkeys(signature.parameters))
-    except TypeError as error:
-        takes = ", ".join(signature.parameters)
-        raise DeclarationError(
-            f"the unique key function of {signature.task_type} is called with all arguments by "
-            f"name ({takes}) and cannot take them: {error}; **others takes what it does not need"
-        ) from error

@@ -362,7 +362,7 @@ async def test_an_edited_retry_never_gives_way_to_the_holder_of_its_unique_key(
     new = await app.failed.retry_edited(old.id, {"account": "a", "full": True})
     unique = (await new.get()).unique
     assert unique is not None
-    assert unique.key == "sync:sync-a"
+    assert unique.key == "sync/sync-a"
 
 
 # drop

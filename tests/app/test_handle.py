@@ -301,7 +301,7 @@ async def test_a_retry_whose_key_is_taken_by_now_is_refused(app: Tidemill, hand:
     await sending.enqueue(2)
     with pytest.raises(DuplicateUniqueKey) as caught:
         await handle.retry()
-    assert caught.value.unique_key.endswith(":2")
+    assert caught.value.unique_key.endswith("/2")
 
 
 def test_a_handle_shows_its_task(app: Tidemill) -> None:

@@ -89,7 +89,7 @@ def test_a_key_is_made_of_the_arguments_with_their_defaults(app: Tidemill, uniqu
     send = app.task(name="index", unique=unique)(index)
     key = send.call(document_id=7).new_task().unique
     assert key is not None
-    assert key.key == "index:7:v1"
+    assert key.key == "index/7:v1"
 
 
 def test_arguments_that_do_not_fit_the_template_are_an_invalid_payload(app: Tidemill) -> None:
@@ -121,7 +121,7 @@ async def test_a_conflict_that_rejects_raises_and_names_the_holder(app: Tidemill
     with pytest.raises(DuplicateUniqueKey) as caught:
         await send.enqueue(7)
     assert caught.value.task_id == first.id
-    assert caught.value.unique_key == "index:7"
+    assert caught.value.unique_key == "index/7"
 
 
 async def test_in_bulk_a_conflict_loses_no_handle_even_if_it_rejects(app: Tidemill) -> None:

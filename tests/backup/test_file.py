@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tidemill.backup import InvalidBackup, backup, restore, verify
+from tidemill.backup import backup, restore, verify
 from tidemill.backup.file import MEMBER_BYTES, Writer
 from tidemill.backup.lines import Header
 from tidemill.engines.memory import MemoryEngine
-from tidemill.errors import ConfigError, EngineUnavailable
+from tidemill.errors import ConfigError, EngineUnavailable, InvalidBackup
 from tidemill.ids import IdMaker
 from tidemill.testing.builders import new_task
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.backup.conftest import DAY, MINUTE, OpenLab, opener, others_of, settled, tasks_of
@@ -13,6 +14,8 @@ from tidemill.backup import backup, restore
 from tidemill.engine import SCHEDULE, Fired, Firing, Put, QueueDefinition
 from tidemill.errors import Conflict, EngineUnavailable
 from tidemill.outcome import Completed, Waiting
+from tidemill.queue import QUEUE, QueueChanges, QueueDocument, encode
+from tidemill.rates import Rate
 from tidemill.task import State, Task
 from tidemill.testing import Lab
 from tidemill.testing.lab import LabClock
@@ -108,6 +111,24 @@ async def test_a_schedule_goes_on_after_its_mark(open_lab: OpenLab, file: Path) 
         assert answers == [Fired.ALREADY, Fired.FIRED]
 
 
+async def test_it_stays_known_who_said_what_of_a_queue(open_lab: OpenLab, file: Path) -> None:
+    async with open_lab() as source, open_lab() as target:
+        whole = QueueDefinition(
+            "mail", concurrency=5, rate=Rate(100, MINUTE, burst=10), capacity=1_000
+        )
+        body = encode(QueueDocument(whole, QueueChanges(concurrency=7)))
+        changed = msgspec.structs.replace(whole, concurrency=7)
+        await source.engine.configure([changed])
+        await source.engine.put([Put(QUEUE, "mail", body)])
+        await backup(source.engine, file)
+        await restore(target.engine, file)
+        [status] = (await target.engine.stats()).queues
+        assert status.definition == changed
+        [document] = await target.engine.get(QUEUE, ["mail"])
+        assert document is not None
+        assert document.body == body
+
+
 async def test_restoring_tells_schedulers_that_there_are_schedules(
     open_lab: OpenLab, file: Path
 ) -> None:
@@ -149,7 +170,10 @@ async def test_what_an_engine_in_use_knows_stays_as_it_is(open_lab: OpenLab, fil
         await restore(target.engine, file, into_used=True)
         assert kept in await tasks_of(target)
         queues, documents, _, _ = await others_of(target)
-        assert {each.name: (each.weight, each.paused) for each in queues}["urgent"] == (1, False)
+        assert {each.name: (each.definition.weight, each.paused) for each in queues}["urgent"] == (
+            1,
+            False,
+        )
         assert {each.name: each.paused for each in queues}["waiting"] is True
         assert {each.key: each.body for each in documents}["hourly"] == b"mine"
 

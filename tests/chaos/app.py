@@ -13,6 +13,7 @@ from tidemill import (
     Context,
     Defaults,
     LeaseLost,
+    Permanent,
     ScheduleFired,
     Settings,
     TaskCompleted,
@@ -23,6 +24,7 @@ from tidemill import (
 
 NAP = "chaos.nap"
 POISON = "chaos.poison"
+REFUSE = "chaos.refuse"
 PLAN = "TIDEMILL_CHAOS_PLAN"
 """The environment variable that names the file of the plan."""
 
@@ -80,6 +82,13 @@ def build(plan: Plan) -> Tidemill:
         ledger.write("begin", ctx.task_id, ctx.attempt)
         os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(60)
+
+    @app.task(name=REFUSE)
+    async def refuse(ctx: Context, seconds: float) -> None:
+        ledger.write("begin", ctx.task_id, ctx.attempt)
+        await asyncio.sleep(seconds)
+        ledger.write("end", ctx.task_id, ctx.attempt)
+        raise Permanent("it refuses, as it was asked to")
 
     @app.on(WorkerStarted)
     def ready(event: WorkerStarted) -> None:

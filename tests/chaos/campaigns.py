@@ -6,15 +6,21 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.chaos.chord import Chord, chord
+from tests.chaos.concurrency import Concurrency, concurrency
 from tests.chaos.contention import Contention, contention
+from tests.chaos.dag import Dag, dag
 from tests.chaos.disk import Disk, disk
 from tests.chaos.failovers import Failovers, failovers
+from tests.chaos.fairness import Fairness, fairness
 from tests.chaos.kills import Kills, kills
 from tests.chaos.poison import Poison, poison
+from tests.chaos.rates import Rates, rates
 from tests.chaos.report import Report
 from tests.chaos.schedules import Schedules, schedules
 from tests.chaos.servers import Servers, servers
-from tests.chaos.stores import SERVED, STORES, StoreName
+from tests.chaos.siblings import Siblings, siblings
+from tests.chaos.stores import SERVED, STORES, AnyStore
 from tests.chaos.zombie import Zombie, zombie
 
 Run = Callable[..., Coroutine[Any, Any, Report]]
@@ -26,7 +32,7 @@ class Campaign:
 
     run: Run
     size: type[msgspec.Struct]
-    stores: tuple[StoreName, ...] = STORES
+    stores: tuple[AnyStore, ...] = STORES
 
 
 CAMPAIGNS: Final = {
@@ -37,5 +43,11 @@ CAMPAIGNS: Final = {
     "schedules": Campaign(schedules, Schedules),
     "servers": Campaign(servers, Servers, SERVED),
     "failovers": Campaign(failovers, Failovers, SERVED),
+    "fairness": Campaign(fairness, Fairness),
+    "rates": Campaign(rates, Rates),
+    "concurrency": Campaign(concurrency, Concurrency),
+    "chord": Campaign(chord, Chord),
+    "siblings": Campaign(siblings, Siblings, (*STORES, "memory")),
+    "dag": Campaign(dag, Dag),
     "disk": Campaign(disk, Disk, ("sqlite",)),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ from tidemill import State
 
 RECOVERY = 5.0
 """Seconds beyond the lease that a lost task may take to be reclaimed and to begin again."""
+Strike = Callable[[Stage, random.Random, int, str], Awaitable[None]]
+"""Kills a worker once so many tasks are completed; the text is for the ticker."""
 DURING_START = 0.1
 """Share of kills that do not wait for their worker to be ready."""
 
@@ -54,23 +57,45 @@ async def _run(on: Stage, rng: random.Random, wanted: Kills, command: str) -> Re
     await on.naps([rng.uniform(0.02, 0.2) for _ in range(wanted.tasks)])
     for _ in range(wanted.workers):
         on.crew.start()
-    moments = sorted(rng.sample(range(wanted.tasks * 9 // 10), wanted.kills))
-    fell: list[str] = []
-    try:
-        async with asyncio.timeout(wanted.patience):
-            for number, moment in enumerate(moments, 1):
-                await strike(on, rng, moment, f"{number} of {wanted.kills} kills")
-            drained = await on.drained(wanted.patience, wanted.tasks, "drain")
-            on.crew.check()
-    except (TimeoutError, WorkerFell) as error:
-        drained, fell = False, [str(error)] if str(error) else []
+    broken = await attack(
+        on, rng, moments_of(rng, wanted.kills, wanted.tasks), wanted.patience, strike_any
+    )
     counts = await on.counts()
     orphans = await on.crew.orphans()
     stubborn = await on.crew.close()
-    return await _judge(on, command, wanted, counts, drained, fell, orphans, stubborn)
+    return await _judge(on, command, wanted, counts, broken, orphans, stubborn)
 
 
-async def strike(on: Stage, rng: random.Random, moment: int, text: str) -> None:
+def moments_of(rng: random.Random, number: int, tasks: int) -> list[int]:
+    """Numbers of completed tasks after which something is to be killed."""
+    return sorted(rng.sample(range(tasks * 9 // 10), number))
+
+
+async def attack(
+    on: Stage,
+    rng: random.Random,
+    kills: Sequence[int],
+    patience: float,
+    strike: Strike,
+) -> list[str]:
+    """Kill workers at these moments, and wait until all is done; answers what went wrong.
+
+    `strike` says who is killed.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            for number, moment in enumerate(kills, 1):
+                await strike(on, rng, moment, f"{number} of {len(kills)} kills")
+            drained = await on.drained(patience, len(on.accepted), "drain")
+            on.crew.check()
+    except WorkerFell as fell:
+        return [str(fell)]
+    except TimeoutError:
+        drained = False
+    return [] if drained else [f"not drained after {patience:g} s: {dict(await on.counts())}"]
+
+
+async def strike_any(on: Stage, rng: random.Random, moment: int, text: str) -> None:
     """Kill a worker a random while after so many tasks are completed, and start another."""
     victim = rng.choice(on.crew.pids)
     early, pause = rng.random() < DURING_START, rng.uniform(0, 0.3)
@@ -89,13 +114,43 @@ async def strike(on: Stage, rng: random.Random, moment: int, text: str) -> None:
     on.crew.start()
 
 
+async def strike_busy(on: Stage, rng: random.Random, moment: int, text: str) -> None:
+    """Kill a worker that runs something once so many tasks are completed, and start another.
+
+    Nobody when nothing is left to run.
+    """
+    found: list[int] = []
+
+    def reached() -> bool:
+        on.ticker.tell(on.causes["completed"], len(on.accepted), text)
+        if on.causes["completed"] >= moment:
+            found[:] = busy(on)
+        return bool(found) or on.causes["completed"] + on.causes["joined"] >= len(on.accepted)
+
+    while not await until(reached, 1.0):
+        on.crew.check()
+    if found:
+        on.crew.kill(rng.choice(found))
+        on.crew.start()
+
+
+def busy(on: Stage) -> list[int]:
+    """The workers in which a task has begun that has not ended, or in a child of theirs."""
+    running: dict[str, int] = {}
+    for entry in on.read():
+        if entry.phase == "begin":
+            running[entry.task_id] = entry.pid
+        elif entry.phase == "end":
+            running.pop(entry.task_id, None)
+    return [pid for pid in on.crew.pids if on.crew.with_children(pid) & set(running.values())]
+
+
 async def _judge(
     on: Stage,
     command: str,
     wanted: Kills,
     counts: Counter[State],
-    drained: bool,
-    fell: list[str],
+    broken: list[str],
     orphans: list[int],
     stubborn: list[int],
 ) -> Report:
@@ -106,10 +161,8 @@ async def _judge(
     calm = [each.begun for each in came_back if each.begun is not None and not each.disturbed]
     causes = Counter(entry.cause for entry in history.feed)
     limit = wanted.lease + RECOVERY
-    broken = fell + ends(history) + lives(history) + overlaps(history) + robbed(history)
+    broken += ends(history) + lives(history) + overlaps(history) + robbed(history)
     broken += undone(history)
-    if not drained:
-        broken.append(f"not drained after {wanted.patience:g} s: {dict(counts)}")
     if counts[State.COMPLETED] != wanted.tasks:
         broken.append(f"the engine counts {dict(counts)}, not {wanted.tasks} completed")
     if causes["reclaimed"] < wanted.reclaimed:

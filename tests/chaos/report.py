@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.chaos.stores import StoreName
+from tests.chaos.stores import AnyStore
 
 SHOWN = 10
 PLAIN_LINE_EVERY = 5.0
@@ -39,7 +39,7 @@ class Report:
         return "\n".join([*lines, f"  repeat: {self.command}"])
 
 
-def repeat(name: str, seed: int, store: StoreName, wanted: msgspec.Struct) -> str:
+def repeat(name: str, seed: int, store: AnyStore, wanted: msgspec.Struct) -> str:
     """The command that runs a campaign again, as it was."""
     words = [f"python -m tests.chaos {name} --store {store} --seed {seed}"]
     for each in msgspec.structs.fields(wanted):

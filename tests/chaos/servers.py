@@ -29,7 +29,7 @@ from tests.chaos.history import (
     robbed,
     undone,
 )
-from tests.chaos.kills import RECOVERY, strike
+from tests.chaos.kills import RECOVERY, moments_of, strike_any
 from tests.chaos.producer import Producer
 from tests.chaos.report import Report, repeat, spread
 from tests.chaos.resumption import idle, resumed
@@ -104,7 +104,7 @@ async def _attack(
     for _ in range(wanted.workers):
         on.crew.start()
     kills, outages, *naps = (random.Random(rng.random()) for _ in range(2 + wanted.producers))
-    moments = _moments(kills, wanted.kills, wanted.tasks)
+    moments = moments_of(kills, wanted.kills, wanted.tasks)
     broken: list[str] = []
     try:
         async with asyncio.timeout(wanted.patience):
@@ -123,11 +123,6 @@ async def _attack(
     return broken
 
 
-def _moments(rng: random.Random, number: int, tasks: int) -> list[int]:
-    """Numbers of completed tasks after which something is to be killed."""
-    return sorted(rng.sample(range(tasks * 9 // 10), number))
-
-
 def _reached(on: Stage, moment: int) -> bool:
     return on.causes["completed"] >= moment
 
@@ -135,11 +130,11 @@ def _reached(on: Stage, moment: int) -> bool:
 async def _kill_workers(on: Stage, rng: random.Random, moments: Sequence[int]) -> None:
     for number, moment in enumerate(moments, 1):
         text = f"{number} of {len(moments)} kills, {len(on.outages)} outages"
-        await strike(on, rng, moment, text)
+        await strike_any(on, rng, moment, text)
 
 
 async def _kill_server(on: Stage, served: Server, rng: random.Random, wanted: Servers) -> None:
-    for moment in _moments(rng, wanted.outages, wanted.tasks):
+    for moment in moments_of(rng, wanted.outages, wanted.tasks):
         await until(partial(_reached, on, moment), wanted.patience)
         await asyncio.sleep(rng.uniform(0, 0.3))
         began = time.monotonic_ns()

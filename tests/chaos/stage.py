@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ from tests.chaos.history import History, Outage
 from tests.chaos.report import Ticker
 from tests.chaos.workers import Crew
 from tidemill import Engine, State, Task, TaskQuery, Tidemill, Transition
+from tidemill.task import DEFAULT_QUEUE, NewTask
 
 BATCH = 500
 LIVE = {State.SCHEDULED, State.BLOCKED, State.PENDING, State.RUNNING}
@@ -88,6 +90,21 @@ class Stage:
         self.accepted += made
         return made
 
+    def new(
+        self, seconds: float, *, name: str = NAP, queue: str = DEFAULT_QUEUE, **fields: Any
+    ) -> NewTask:
+        """A task that takes so long, not yet enqueued; `fields` are those of `NewTask`."""
+        call = self.app.function(name).options(queue=queue).call(seconds=seconds)
+        return msgspec.structs.replace(call.new_task(), **fields)
+
+    async def enqueue(self, tasks: Sequence[NewTask], batch: int = BATCH) -> list[str]:
+        """Enqueue tasks, so many in one step; answers their ids, accepted from then on."""
+        for start in range(0, len(tasks), batch):
+            await self.engine.enqueue(tasks[start : start + batch])
+        ids = [task.id for task in tasks]
+        self.accepted += ids
+        return ids
+
     async def counts(self) -> Counter[State]:
         """How many tasks are in which state, as the engine counts them."""
         counts: Counter[State] = Counter()
@@ -110,12 +127,12 @@ class Stage:
             await asyncio.sleep(0.1)
         return False
 
-    async def tasks(self, ids: Sequence[str]) -> dict[str, Task]:
+    async def tasks(self, ids: Sequence[str], *, details: bool = False) -> dict[str, Task]:
         """The records of tasks."""
         found: dict[str, Task] = {}
         for start in range(0, len(ids), BATCH):
             part = tuple(ids[start : start + BATCH])
-            page = await self.engine.find(TaskQuery(ids=part, limit=BATCH))
+            page = await self.engine.find(TaskQuery(ids=part, limit=BATCH, details=details))
             found |= {task.id: task for task in page.tasks}
         return found
 

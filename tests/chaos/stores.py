@@ -9,6 +9,9 @@ from typing import Final, Literal
 from tests.servers.server import KINDS, server
 
 StoreName = Literal["sqlite", "valkey", "redis"]
+"""Those that several processes can share."""
+
+AnyStore = StoreName | Literal["memory"]
 
 SERVED: Final[tuple[StoreName, ...]] = KINDS
 """Those that are a server of their own, as far as this machine has them."""
@@ -17,8 +20,11 @@ STORES: Final[tuple[StoreName, ...]] = ("sqlite", *SERVED)
 
 
 @contextmanager
-def opened(store: StoreName, folder: Path) -> Iterator[str]:
-    """The URL of an empty store that lives in a folder."""
+def opened(store: AnyStore, folder: Path) -> Iterator[str]:
+    """The URL of an empty store that lives in a folder, or in this process only."""
+    if store == "memory":
+        yield "memory://"
+        return
     if store == "sqlite":
         yield f"sqlite:///{folder}/tasks.db"
         return

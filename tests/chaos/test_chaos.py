@@ -6,14 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.campaigns import CAMPAIGNS
+from tests.chaos.chord import Chord
+from tests.chaos.concurrency import Concurrency
 from tests.chaos.contention import Contention
+from tests.chaos.dag import Dag
 from tests.chaos.disk import Disk
 from tests.chaos.failovers import Failovers
+from tests.chaos.fairness import Fairness
 from tests.chaos.kills import Kills
 from tests.chaos.poison import Poison
+from tests.chaos.rates import Rates
 from tests.chaos.schedules import Schedules
 from tests.chaos.servers import Servers
-from tests.chaos.stores import StoreName
+from tests.chaos.siblings import Siblings
+from tests.chaos.stores import AnyStore
 from tests.chaos.zombie import Zombie
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -29,6 +35,15 @@ SHORT = {
     "poison": Poison(neighbours=60),
     "zombie": Zombie(tasks=8),
     "disk": Disk(tasks=50),
+    # How soon, and how fully used, says nothing beside other tests either.
+    "fairness": Fairness(
+        tasks=6_000, trials=8, within=10, keys=40, of_each=30, lease=1, patience=60
+    ),
+    "rates": Rates(workers=2, seconds=3, used=0.3),
+    "concurrency": Concurrency(tasks=160, kills=2, used=0.3, lease=1, patience=60),
+    "chord": Chord(tasks=150, kills=4, workers=2, lease=1, patience=60),
+    "siblings": Siblings(rounds=40),
+    "dag": Dag(nodes=120, depth=10, workers=2, failing=4, patience=60),
     # How late they are beside other tests says nothing: lags are what the long form is for.
     "schedules": Schedules(
         spread=300, burst=300, seconds=15, kill_every=3, lag=10, lag_of_burst=10
@@ -41,12 +56,12 @@ SHORT = {
     [
         (name, store)
         for name in SHORT
-        for store in ("sqlite", "valkey")
+        for store in ("sqlite", "valkey", "memory")
         if store in CAMPAIGNS[name].stores
     ],
 )
 async def test_no_invariant_breaks_under(
-    name: str, store: StoreName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TIDEMILL_URL", raising=False)
     report = await CAMPAIGNS[name].run(tmp_path, SEED, SHORT[name], store=store, quiet=True)

@@ -58,6 +58,10 @@ class Crew:
         file = Path(self.plan.ledger) / f"{pid}.jsonl"
         return file.exists() and b'"phase":"ready"' in file.read_bytes()
 
+    def with_children(self, pid: int) -> set[int]:
+        """A worker that is there, and the processes that it started."""
+        return {process.pid for process in self._family(pid)}
+
     def start(self) -> int:
         """Start a worker and answer its process id at once; it is ready a moment later."""
         plan = self.folder / "plan.json"

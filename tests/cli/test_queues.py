@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from tests.cli.conftest import Shop
+from tests.cli.conftest import APP, Shop
 from tidemill.engine import QueueDefinition
 from tidemill.outcome import Completed
 
@@ -72,3 +72,81 @@ def test_purge_cancels_what_waits_in_its_queue_only(shop: Shop) -> None:
     assert shop.call("task", "show", other, "-o", "json").json["state"] == "pending"
     record = shop.call("task", "show", later[0], "-o", "json").json
     assert (record["state"], record["reason"]) == ("cancelled", "purged")
+
+
+def test_a_queue_is_made_changed_and_shown_with_its_limits(shop: Shop) -> None:
+    said = shop.call("queue", "create", "mail", "--concurrency", "5", "--rate", "100/m")
+    assert said.code == 0
+    assert said.out.splitlines()[:3] == [
+        "queue        mail",
+        "state        open",
+        "declared     at run time",
+    ]
+    again = shop.call("queue", "create", "mail")
+    assert (again.code, again.err) == (
+        1,
+        "error: there is a queue called 'mail' already: change it instead\n",
+    )
+    words = ["--capacity", "1000", "--concurrency", "none", "--lease", "1m", "--burst", "3"]
+    record = shop.call("queue", "set", "mail", *words, "-o", "json").json
+    assert record["rate"] == {"count": 100, "per": 60.0, "burst": 3}
+    assert (record["capacity"], record["concurrency"], record["lease"]) == (1000, None, 60.0)
+    assert record["changed"] == ["lease", "concurrency", "rate", "capacity"]
+    assert shop.call("queue", "show", "mail", "-o", "json").json == record
+    reset = shop.call("queue", "reset", "mail", "capacity", "-o", "json").json
+    assert (reset["capacity"], reset["lease"]) == (None, 60.0)
+    assert shop.call("queue", "reset", "mail", "-o", "json").json["changed"] == []
+
+
+def test_what_an_operator_changed_is_shown_beside_what_the_code_says(shop: Shop) -> None:
+    with (shop.folder / "shop.py").open("a") as file:
+        file.write('app.queue("sums", concurrency=10, capacity=5, rate="5/s")\n')
+    scheduler = shop.start("scheduler", "-A", APP)
+    shop.until(["queue", "show", "sums"], lambda said: said.code == 0)
+    shop.stop(scheduler)
+    assert shop.call("queue", "set", "sums", "--concurrency", "1,000").code == 2
+    shop.call("queue", "set", "sums", "--concurrency", "2")
+    shop.enqueue(shop.new(queue="sums"), shop.new(queue="sums"))
+    page = shop.call("queue", "show", "sums").out
+    assert "declared     in code, changed: concurrency\n" in page
+    assert "concurrency  2 (changed; the code says 10)\n" in page
+    assert "rate         5/s, bursts of 2\n" in page
+    assert "waiting      2/5\n" in page
+    assert "running      0/2\n" in page
+    for command in ("ls", "stats"):
+        row = shop.call("queue", command).out.splitlines()[1]
+        assert {"sums", "0/2", "2/5", "5/s"} <= set(row.split())
+    (record,) = shop.call("queue", "ls", "-o", "json").json["queues"]
+    assert record["declared"]["concurrency"] == 10
+    (record,) = shop.call("queue", "stats", "-o", "json").json["queues"]
+    assert (record["concurrency"], record["capacity"]) == (2, 5)
+    assert record["rate"] == {"count": 5, "per": 1.0, "burst": 2}
+
+
+def test_mistakes_about_queues_are_told_in_one_line(shop: Shop) -> None:
+    shop.call("queue", "create", "mail")
+    for words, code, text in (
+        (["set", "mail"], 2, "say what to change: see tidemill queue set --help"),
+        (["set", "nope", "--weight", "2"], 3, "there is no queue called 'nope'"),
+        (["show", "nope"], 3, "there is no queue called 'nope'"),
+        (["set", "mail", "--capacity", "few"], 2, "--capacity few: give a whole number, or none"),
+        (["set", "mail", "--rate", "fast"], 2, "queue mail: 'fast' is not a rate: write it as"),
+        (["set", "mail", "--weight", "200"], 2, "queue mail: weight is a whole number from 1 to"),
+        (["reset", "mail", "speed"], 2, "queue mail: there is no setting called 'speed'"),
+    ):
+        said = shop.call("queue", *words)
+        assert said.code == code, words
+        assert said.err.startswith(f"error: {text}")
+        assert len(said.err.splitlines()) == 1
+
+
+def test_a_full_queue_refuses_a_task_in_one_line_and_ends_with_1(shop: Shop) -> None:
+    shop.call("queue", "create", "sums", "--capacity", "1")
+    words = ["enqueue", "add", "-A", APP, "-p", '{"a": 1}']
+    assert shop.program(*words).code == 0
+    said = shop.program(*words)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == (
+        "error: the queue sums is full: 1 of at most 1 tasks wait there, and 1 more do not fit: "
+        "try again when some have started, or raise its capacity\n"
+    )

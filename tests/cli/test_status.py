@@ -1,8 +1,13 @@
+import asyncio
 import signal
+from datetime import UTC, datetime, timedelta
 
 from tests.cli.conftest import APP, Shop
+from tidemill import VirtualClock, WorkerSettings
+from tidemill.engines import open_engine
 from tidemill.outcome import Completed, Failed
 from tidemill.testing.builders import BROKE
+from tidemill.worker.presence import Presence
 
 
 def test_status_tells_engine_totals_and_queues(shop: Shop) -> None:
@@ -22,21 +27,69 @@ def test_status_tells_engine_totals_and_queues(shop: Shop) -> None:
     assert record["engine"]["name"] == "sqlite"
     assert record["engine"]["location"] == str(shop.folder / "shop.db")
     assert [queue["name"] for queue in record["queues"]] == ["default", "mail"]
-    assert record["undeclared_types"] is None
+    assert record["workers"] == []
+    assert record["unserved_queues"] == [{"queue": "default", "pending": 1}]
     page = shop.call("status").out
     assert page.startswith(f"engine sqlite at {shop.folder / 'shop.db'}, durability standard\n")
     assert ": pending 1, completed 1, failed 2\n" in page
 
 
-def test_status_of_an_application_names_waiting_types_that_it_does_not_declare(shop: Shop) -> None:
+def tell(
+    shop: Shop,
+    name: str,
+    *task_types: str,
+    queues: tuple[str, ...] | None = None,
+    clock: VirtualClock | None = None,
+) -> None:
+    """A worker says that it is there."""
+    presence = Presence(name, WorkerSettings(queues=queues), task_types, running=lambda: 3)
+
+    async def run() -> None:
+        engine = open_engine(shop.url, clock=clock)
+        await engine.migrate()
+        await presence.tell(engine)
+        await engine.close()
+
+    asyncio.run(run())
+
+
+def test_status_names_queues_and_types_that_no_live_worker_would_take(shop: Shop) -> None:
     shop.enqueue(
-        shop.new(task_type="strange"), shop.new(task_type="strange"), shop.new(task_type="add")
+        shop.new(task_type="strange"),
+        shop.new(task_type="strange"),
+        shop.new(task_type="add"),
+        shop.new(task_type="add", queue="sums"),
     )
-    words = ["status", "-A", APP]
-    assert shop.program(*words, "-o", "json").json["undeclared_types"] == [
-        {"task_type": "strange", "waiting": 2}
-    ]
-    assert "warning: 2 tasks of strange wait" in shop.program(*words).out
+    tell(shop, "w1", "add", queues=("default",))
+    record = shop.call("status", "-o", "json").json
+    assert record["unserved_queues"] == [{"queue": "sums", "pending": 1}]
+    assert record["unknown_types"] == [{"task_type": "strange", "queue": "default", "pending": 2}]
+    (worker,) = record["workers"]
+    assert (worker["name"], worker["live"], worker["queues"], worker["running"]) == (
+        "w1",
+        True,
+        ["default"],
+        3,
+    )
+    page = shop.call("status").out
+    assert "\nworkers: 1 live, 3 tasks running in them\n" in page
+    assert (
+        "warning: 1 tasks are pending in the queue sums, and no live worker serves it\n"
+        "warning: 2 tasks of strange are pending in the queue default, and no live worker of it "
+        "knows that type\n"
+    ) in page
+
+
+def test_status_tells_of_workers_that_are_not_heard_of_any_more(shop: Shop) -> None:
+    two_minutes_ago = VirtualClock(datetime.now(UTC) - timedelta(minutes=2))
+    tell(shop, "w1", "add", clock=two_minutes_ago)
+    shop.enqueue(shop.new(task_type="add"))
+    record = shop.call("status", "-o", "json").json
+    assert [each["live"] for each in record["workers"]] == [False]
+    assert record["unserved_queues"] == [{"queue": "default", "pending": 1}]
+    page = shop.call("status").out
+    assert "workers: 0 live, 0 tasks running in them\n" in page
+    assert "warning: the worker w1 was last heard of 2 min ago\n" in page
 
 
 def test_watching_goes_on_until_it_is_interrupted(shop: Shop) -> None:

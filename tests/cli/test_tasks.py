@@ -73,7 +73,8 @@ def test_json_has_stable_keys_instants_in_utc_and_durations_in_seconds(shop: Sho
 
 
 NAMES = """
-    alone attempt attempt_limit blocked_on cancel_requested crashes enqueued_at error expires_at
+    after alone attempt attempt_limit awaiting blocked_on cancel_requested crashes enqueued_at
+    error expires_at
     finished_at headers id limit max_attempts parent_id priority progress project_id prune_at
     queue reason retention retried_from run_at soft_timeout started_at state tags task_type timeout
     unique user_id worker

@@ -13,8 +13,8 @@ from tidemill.cli.texts import LANGUAGES, Say, texts_of
 from tidemill.cli.tree import command_tree
 
 COMMANDS = """
-    up worker scheduler enqueue status stats doctor migrate reindex prune backup restore
-    task queue failed schedule bench
+    up worker scheduler api enqueue status stats doctor migrate reindex prune backup restore openapi
+    task queue failed workflow schedule config bench
 """.split()
 
 

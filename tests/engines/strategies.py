@@ -6,6 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 
 from tidemill.clock import VirtualClock, from_micros
+from tidemill.engine import QueueDefinition
 from tidemill.outcome import (
     Cancelled,
     Completed,
@@ -16,7 +17,9 @@ from tidemill.outcome import (
     Snoozed,
     Waiting,
 )
+from tidemill.rates import Rate
 from tidemill.task import (
+    After,
     Limit,
     LogLine,
     NewTask,
@@ -50,6 +53,24 @@ unique_keys = st.builds(
     st.sampled_from(("start", "end")),
     st.sampled_from(("keep", "replace", "reject")),
     st.sampled_from((None, None, MINUTE)),
+    st.sampled_from((None, None, MINUTE)),
+    st.sampled_from((None, None, 21 * SECOND)),
+)
+afters = st.builds(
+    After,
+    st.lists(ids, max_size=3).map(tuple),
+    st.sampled_from(("fail", "skip", "continue")),
+    st.sampled_from((False, False, True)),
+)
+definitions = st.builds(
+    QueueDefinition,
+    queues,
+    weight=st.integers(1, 3),
+    lease=st.sampled_from((None, None, MINUTE)),
+    concurrency=st.sampled_from((None, None, None, 1, 3)),
+    worker_concurrency=st.sampled_from((None, None, None, 1)),
+    rate=st.sampled_from((None, None, None, Rate(1, 20 * SECOND, 2), Rate(7, MINUTE, 3))),
+    capacity=st.sampled_from((None, None, None, 2, 5)),
 )
 
 
@@ -66,6 +87,7 @@ def tasks(draw: st.DrawFn) -> NewTask:
         "retention": draw(st.sampled_from((Retention(), Retention(MINUTE, NO_TIME, None)))),
         "unique": draw(st.none() | unique_keys),
         "limit": draw(st.none() | st.builds(Limit, st.just("k"), st.integers(1, 2))),
+        "after": draw(st.none() | st.none() | afters),
     }
     when = draw(st.sampled_from(("now", "now", "now", "delay", "run_at")))
     if when == "delay":

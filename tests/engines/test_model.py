@@ -33,6 +33,7 @@ from tests.engines.strategies import (
     MINUTE,
     SECOND,
     batches,
+    definitions,
     ids,
     instants,
     limits,
@@ -48,6 +49,7 @@ from tidemill.engine import (
     SCHEDULE,
     ClaimRequest,
     Engine,
+    Enqueued,
     Extension,
     Firing,
     HistoryQuery,
@@ -59,6 +61,7 @@ from tidemill.engine import (
     TaskQuery,
 )
 from tidemill.engines.memory import MemoryEngine
+from tidemill.errors import QueueFull
 from tidemill.outcome import (
     Completed,
     Outcome,
@@ -107,6 +110,10 @@ class Model(RuleBasedStateMachine):
         assert answered == expected
         return expected
 
+    def enqueue(self, batch: Sequence[NewTask]) -> None:
+        """Enqueue on both; a queue that is full is full on both."""
+        self.same(lambda engine: _enqueued(engine, batch))
+
     def claim(self, request: ClaimRequest) -> list[ClaimRef]:
         refs = [claim.ref for claim in self.same(lambda engine: engine.claim(request))]
         self.held |= {ref.task_id: ref for ref in refs}
@@ -124,8 +131,8 @@ class Model(RuleBasedStateMachine):
     # produce
 
     @rule(batch=batches)
-    def enqueue(self, batch: list[NewTask]) -> None:
-        self.same(lambda engine: engine.enqueue(batch))
+    def enqueue_a_batch(self, batch: list[NewTask]) -> None:
+        self.enqueue(batch)
 
     @rule(
         schedule=st.sampled_from(("s1", "s2")),
@@ -184,7 +191,7 @@ class Model(RuleBasedStateMachine):
         worker: str,
         lease: timedelta,
     ) -> Any:
-        self.same(lambda engine: engine.enqueue(batch))
+        self.enqueue(batch)
         request = ClaimRequest(
             claim_id=numbered_id(1000 + len(self.requests)),
             worker=worker,
@@ -221,7 +228,7 @@ class Model(RuleBasedStateMachine):
             return
         at, request = self.requests[-back]
         if self.clock.now() - at <= micros(HOUR):
-            self.same(lambda engine: engine.enqueue(batch))
+            self.enqueue(batch)
             self.claim(request)
 
     @rule(
@@ -349,17 +356,13 @@ class Model(RuleBasedStateMachine):
     def remove(self, chosen: list[str]) -> None:
         self.same(lambda engine: engine.remove(chosen))
 
-    @rule(
-        queue=queues,
-        paused=st.booleans(),
-        weight=st.integers(1, 3),
-        lease=st.sampled_from((None, None, MINUTE)),
-    )
-    def change_a_queue(
-        self, queue: str, paused: bool, weight: int, lease: timedelta | None
-    ) -> None:
+    @rule(queue=queues, paused=st.booleans())
+    def pause_a_queue(self, queue: str, paused: bool) -> None:
         self.same(lambda engine: engine.pause(queue, paused=paused))
-        self.same(lambda engine: engine.configure([QueueDefinition(queue, weight, lease)]))
+
+    @rule(definition=definitions)
+    def define_a_queue(self, definition: QueueDefinition) -> None:
+        self.same(lambda engine: engine.configure([definition]))
 
     @rule(
         key=st.sampled_from(("k", "k/1")),
@@ -409,6 +412,7 @@ class Model(RuleBasedStateMachine):
             kept = resolution.kept or timedelta(days=400)
             query = HistoryQuery(since=now - kept, until=now + TICK, resolution=resolution)
             self.same(partial(_history, query=query))
+            self.same(partial(_history, query=msgspec.structs.replace(query, together=True)))
 
     @invariant()
     def tells_the_same_feed(self) -> None:
@@ -432,6 +436,13 @@ class Model(RuleBasedStateMachine):
         return replace(
             stats, queues=tuple(replace(each, oldest_pending_at=None) for each in stats.queues)
         )
+
+
+async def _enqueued(engine: Engine, batch: Sequence[NewTask]) -> list[Enqueued] | str:
+    try:
+        return await engine.enqueue(batch)
+    except QueueFull as full:
+        return str(full)
 
 
 async def _history(engine: Engine, query: HistoryQuery) -> list[Tally]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.engines.mutants import books, claims, lanes, steps, times
+from tests.engines.mutants import books, claims, lanes, queues, steps, times, upstream
 from tidemill.clock import VirtualClock
 from tidemill.engines.memory import MemoryEngine
 from tidemill.testing import RULES, check_engine, check_rule
@@ -50,6 +50,28 @@ MUTANTS: list[tuple[type[MemoryEngine], str]] = [
         "a_running_task_is_pending_again_without_an_attempt_spent",
     ),
     (times.RestoreOverwritesMarks, "marks_and_tallies_are_restored_where_there_are_none"),
+    (queues.ConcurrencyIgnored, "a_queue_gives_no_more_than_its_concurrency"),
+    (queues.WorkerConcurrencyIgnored, "a_worker_gets_no_more_than_the_worker_concurrency"),
+    (queues.RateNotSpent, "a_burst_starts_at_once_and_then_one_for_each_interval"),
+    (
+        queues.EveryDefinitionBeginsTheRateAnew,
+        "the_same_rate_again_goes_on_and_another_begins_anew",
+    ),
+    (queues.CapacityIgnored, "a_full_queue_refuses_more"),
+    (queues.CapacityCountsCalls, "a_batch_is_refused_whole"),
+    (queues.WithinIgnored, "a_replacement_is_due_within_a_time_of_the_first"),
+    (queues.CachedKeyFreed, "a_completed_task_keeps_its_key_while_its_result_is_cached"),
+    (queues.FailureCached, "what_does_not_complete_is_not_cached"),
+    (queues.AdmittedKeepsItsDue, "keys_take_turns_however_much_one_of_them_has"),
+    (upstream.JoinStartsEarly, "a_task_waits_for_all_of_its_upstream_tasks"),
+    (upstream.BrokenIgnored, "a_failed_upstream_task_ends_what_comes_after_it_as_it_says"),
+    (upstream.SkipFails, "a_cancelled_upstream_task_cancels_what_comes_after_it"),
+    (upstream.TheLastBreaksIt, "the_first_that_breaks_it_is_the_one_that_is_named"),
+    (upstream.JoinsHaveToRun, "a_join_has_nothing_to_run"),
+    (upstream.RetryGoesAhead, "a_retried_task_asks_again"),
+    (upstream.RestoreGoesAhead, "a_task_that_waited_for_upstream_tasks_waits_again"),
+    (upstream.WaitsForItself, "a_task_does_not_wait_for_itself"),
+    (upstream.EndsByOthersTellNobody, "a_cancelled_upstream_task_cancels_what_comes_after_it"),
     (steps.CancelLosesToRetry, "a_requested_cancel_wins_over_running_again"),
     (steps.CancelBeatsCompleted, "a_requested_cancel_loses_to_completed_and_failed"),
     (steps.CancelledStillEnqueues, "a_requested_cancel_wins_over_running_again"),

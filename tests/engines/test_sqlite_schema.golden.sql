@@ -1,5 +1,5 @@
 CREATE INDEX tidemill_attempt_task ON tidemill_attempt (task);
-CREATE INDEX tidemill_await_parent ON tidemill_await (parent);
+CREATE INDEX tidemill_await_waiting ON tidemill_await (waiting);
 CREATE INDEX tidemill_log_task ON tidemill_log (task);
 CREATE INDEX tidemill_task_due ON tidemill_task (due, id) WHERE state = 1;
 CREATE INDEX tidemill_task_expires ON tidemill_task (expires_at, id)
@@ -7,7 +7,8 @@ CREATE INDEX tidemill_task_expires ON tidemill_task (expires_at, id)
 CREATE INDEX tidemill_task_fingerprint ON tidemill_task (fingerprint, id)
     WHERE fingerprint IS NOT NULL;
 CREATE UNIQUE INDEX tidemill_task_id ON tidemill_task (id);
-CREATE INDEX tidemill_task_limit ON tidemill_task (queue, limit_key, state, priority DESC, due, id)
+CREATE INDEX tidemill_task_limit
+    ON tidemill_task (queue, limit_key, state, blocked_on, priority DESC, due, id)
     WHERE limit_key IS NOT NULL;
 CREATE INDEX tidemill_task_parent ON tidemill_task (parent_id, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX tidemill_task_pending
@@ -21,15 +22,19 @@ CREATE INDEX tidemill_task_state ON tidemill_task (state, id)
 CREATE INDEX tidemill_task_type ON tidemill_task (type, id);
 CREATE INDEX tidemill_task_user ON tidemill_task (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX tidemill_unique_until ON tidemill_unique (until) WHERE until IS NOT NULL;
+CREATE TABLE tidemill_after (
+    task INTEGER PRIMARY KEY,
+    body BLOB    NOT NULL
+) STRICT;
 CREATE TABLE tidemill_attempt (
     line INTEGER PRIMARY KEY,
     task INTEGER NOT NULL,
     body BLOB    NOT NULL
 ) STRICT;
 CREATE TABLE tidemill_await (
-    child  BLOB NOT NULL,
-    parent BLOB NOT NULL,
-    PRIMARY KEY (child, parent)
+    awaited BLOB NOT NULL,
+    waiting BLOB NOT NULL,
+    PRIMARY KEY (awaited, waiting)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tidemill_body (
     task    INTEGER PRIMARY KEY,
@@ -52,6 +57,7 @@ CREATE TABLE tidemill_document (
     kind    TEXT    NOT NULL,
     key     TEXT    NOT NULL,
     version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
     body    BLOB    NOT NULL,
     PRIMARY KEY (kind, key)
 ) STRICT, WITHOUT ROWID;
@@ -94,9 +100,17 @@ CREATE TABLE tidemill_queue (
     name     TEXT    NOT NULL UNIQUE,
     weight   INTEGER NOT NULL DEFAULT 1,
     lease    INTEGER,
+    concurrency        INTEGER,
+    worker_concurrency INTEGER,
+    capacity           INTEGER,
+    rate_count         INTEGER,
+    rate_per           INTEGER,
+    rate_burst         INTEGER,
     paused   INTEGER NOT NULL DEFAULT 0,
     passed   INTEGER NOT NULL DEFAULT 0,  -- its pass in the rotation
-    served   INTEGER NOT NULL DEFAULT 0   -- the rotation's virtual time when it was last served
+    served   INTEGER NOT NULL DEFAULT 0,  -- the rotation's virtual time when it was last served
+    owed     INTEGER NOT NULL DEFAULT 0,  -- the bucket of its rate
+    owed_at  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE tidemill_tag (
     tag TEXT NOT NULL,
@@ -127,7 +141,7 @@ CREATE TABLE tidemill_task (
     alone         INTEGER NOT NULL DEFAULT 0,
     crashes       INTEGER NOT NULL DEFAULT 0,
     cancelling    INTEGER NOT NULL DEFAULT 0,  -- a cancel is requested
-    awaited       INTEGER NOT NULL DEFAULT 0,  -- a parent may wait for it
+    awaited       INTEGER NOT NULL DEFAULT 0,  -- others may wait for it
     claim         BLOB,                        -- the claim that took it last
     worker        INTEGER,
     lease_end     INTEGER,
@@ -149,6 +163,12 @@ CREATE TABLE tidemill_task (
     payload       BLOB,                        -- NULL when it lies in tidemill_body
     result        BLOB
 ) STRICT;
+CREATE TABLE tidemill_total (
+    resolution TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    body       BLOB    NOT NULL,          -- a Tally
+    PRIMARY KEY (resolution, at)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE tidemill_type (
     code INTEGER PRIMARY KEY,
     name TEXT    NOT NULL UNIQUE
@@ -159,6 +179,14 @@ CREATE TABLE tidemill_unique (
     id    BLOB    NOT NULL,
     until INTEGER,                        -- NULL: until its start or its end, as the task says
     PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tidemill_wait (
+    task       BLOB    PRIMARY KEY,
+    awaiting   INTEGER NOT NULL,          -- its rows in tidemill_await
+    broken_by  BLOB,                      -- the upstream task that broke it
+    broken_as  INTEGER,                   -- and the state that it ended in
+    on_failure TEXT,                      -- NULL: it waits for children
+    joins      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tidemill_worker (
     code INTEGER PRIMARY KEY,

@@ -21,8 +21,8 @@ NAMES = sorted(
     if (name := entry.name.removesuffix(".sql")) not in FRAGMENTS | AT_AN_END
 )
 BIG = (
-    r"(t|m|f|h|tidemill_(task|log|attempt|progress|body|tag|unique|await|claim|feed|document|"
-    r"mark|fire|tally))"
+    r"(t|m|f|h|a|w|tidemill_(task|log|attempt|progress|body|tag|unique|await|wait|after|claim|feed|"
+    r"document|mark|fire|tally|total))"
 )
 
 

@@ -6,7 +6,15 @@ of these can pass unseen.
 
 from datetime import timedelta
 
-from tests.typing.uses import app, ordinary, ordinary_with_context, plain, with_context
+from tests.typing.uses import (
+    Visit,
+    app,
+    ordinary,
+    ordinary_with_context,
+    plain,
+    recorded,
+    with_context,
+)
 from tidemill import Context, Handle, Options, TaskCompleted, TaskFailed, Tidemill, Unique
 
 
@@ -38,6 +46,17 @@ async def wrong_options() -> None:
     await plain.enqueue_many(["a"])  # type: ignore[list-item]  # mappings of arguments
 
 
+async def wrong_workflows() -> None:
+    flow = app.workflow("w")
+    step = flow.add(ordinary.call(1))
+    flow.add(plain.call(step.result))  # type: ignore[arg-type]  # a float, not a str
+    flow.add(plain.partial())  # type: ignore[arg-type]  # only chains know whose result it takes
+    flow.add(plain.call("a"), on_failure="stop")  # type: ignore[arg-type]  # no such rule
+    app.group(plain.partial())  # type: ignore[arg-type]  # nothing comes before
+    number: int = await (await app.chord([], plain.partial()).enqueue()).result()  # type: ignore[assignment]  # a str
+    print(number)
+
+
 async def wrong_gathering(ctx: Context) -> None:
     await ctx.gather(plain)  # type: ignore[call-overload]  # a call of it
     numbers: list[int] = await ctx.gather(plain.call("a"))  # type: ignore[arg-type]  # strings
@@ -54,6 +73,22 @@ app.task(timeout="5s")(function)  # type: ignore[call-overload]  # seconds or a 
 Unique("k", on_conflict="error")  # type: ignore[arg-type]  # no such rule
 Unique("k", until=5)  # type: ignore[arg-type]  # a timedelta
 Tidemill(routes={"*": timedelta()})  # type: ignore[dict-item]  # a queue's name
+
+
+@app.batch(Visit, size=5, within=1)  # type: ignore[arg-type]  # a list of others
+async def of_other_items(items: list[int]) -> None: ...
+
+
+@app.batch(Visit, size=5, within=1)  # type: ignore[arg-type]  # one value for all
+async def one_for_all(items: list[Visit]) -> int:
+    return len(items)
+
+
+async def wrong_items() -> None:
+    await recorded.enqueue(path=5)  # type: ignore[arg-type]  # not a str
+    await recorded.enqueue(pth="/")  # type: ignore[call-arg]  # no such field
+    app.batch(Visit, size=5)  # type: ignore[call-arg]  # `within` is missing
+    app.batch(Visit, size=5, within=1, steps={})  # type: ignore[call-arg]  # no such option
 
 
 @app.on(TaskCompleted)  # type: ignore[arg-type]  # of another event

@@ -4,26 +4,37 @@ This file is only read, never run: `make check` reads it too, and an ignore that
 an error there.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, assert_type
 
+import msgspec
+
 from tidemill import (
+    AtMost,
     BlockingHandle,
+    BlockingWorkflowHandle,
     Call,
     Cancel,
     Context,
     Handle,
     Options,
+    Partial,
     Resource,
     Snooze,
     State,
+    Step,
     Task,
     TaskCompleted,
     TaskFunction,
     Tidemill,
     Transition,
     Unique,
+    Workflow,
+    WorkflowHandle,
+    cached,
+    debounce,
+    throttle,
 )
 
 app = Tidemill("memory://")
@@ -119,12 +130,32 @@ def blocking() -> None:
     assert_type(may_snooze.delay("a").result(timeout=5), str)
 
 
+async def composed() -> None:
+    flow = app.workflow("publish", on_failure="continue")
+    step = flow.add(plain.call("a"))
+    assert_type(step, Step[str])
+    assert_type(step.result, str)
+    flow.add(ordinary_with_context.call(1), after=[step])
+    flow.add(plain.call(step.result))
+    assert_type(await flow.enqueue(), WorkflowHandle[Any])
+    assert_type(plain.partial(count=2), Partial[str])
+    assert_type(app.chain(plain.call("a"), [plain.partial(), configured.partial()]), Workflow[Any])
+    group = app.group(plain.call("a"), plain.call("b"))
+    assert_type(await (await group.enqueue()).result(), list[str])
+    chord = app.chord([plain.call("a")], ordinary.partial())
+    assert_type(await (await chord.enqueue()).result(timeout=5), float)
+    assert_type(chord.delay(), BlockingWorkflowHandle[float])
+    async for percent in app.workflow_handle("id").progress():
+        assert_type(percent, float)
+
+
 @app.task
 async def parent(ctx: Context) -> int:
     assert_type(await ctx.gather(plain.call("a"), plain.call("b")), list[str])
     assert_type(await ctx.gather(plain.call("a"), fail=False), list[str | None])
     assert_type(await ctx.gather(*(ordinary.call(each) for each in range(3))), list[float])
     assert_type(ctx.enqueue(plain.call("a")), str)
+    assert_type(ctx.enqueue(app.group(plain.call("a"))), str)
     assert_type(ctx.use(pool), int)
     return 1
 
@@ -152,5 +183,38 @@ async def measured(ctx: Context, call_next: Callable[[], Awaitable[Any]]) -> Any
     return await call_next()
 
 
+class Visit(msgspec.Struct):
+    path: str
+    at: float = 0.0
+
+
+@app.batch(Visit, size=500, within=2)
+async def recorded(visits: list[Visit]) -> None: ...
+
+
+@app.batch(Visit, size=500, within=timedelta(seconds=2), concurrency=2, queue="visits")
+async def counted(contexts: list[Context], visits: list[Visit]) -> list[int | Snooze | Exception]:
+    return [len(visit.path) for visit in visits]
+
+
+@app.batch(Visit, size=500, within=2, limit=AtMost(5, per="{path}"))
+def ordinary_counted(visits: list[Visit]) -> list[str]:
+    return [visit.path for visit in visits]
+
+
+@app.batch(Visit, size=500, within=2, unique=debounce("{path}", wait=1))
+def ordinary_recorded(contexts: list[Context], visits: Sequence[Visit]) -> None: ...
+
+
+async def in_batches() -> None:
+    assert_type(await recorded.enqueue(path="/", at=1.0), Handle[None])
+    assert_type(await recorded.enqueue("/"), Handle[None])
+    assert_type(await counted.enqueue("/"), Handle[int])
+    assert_type(await ordinary_counted.options(priority=9).enqueue("/"), Handle[str])
+    assert_type(await ordinary_recorded.enqueue("/"), Handle[None])
+
+
+app.task(limit=AtMost(5), unique=throttle("{to}", per=timedelta(minutes=1)))(plain.function)
+app.task(unique=cached("{to}", keep=3600))(plain.function)
 Tidemill(middleware=[measured])
 assert_type(app.function("plain"), TaskFunction[..., Any])

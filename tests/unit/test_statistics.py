@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tidemill.engine import QueueStatus, Resolution, StateCount, Stats, Tally
+from tidemill.engine import QueueDefinition, QueueStatus, Resolution, StateCount, Stats, Tally
 from tidemill.errors import ConfigError
 from tidemill.histogram import slot, value
+from tidemill.rates import Rate
 from tidemill.statistics import (
     MOST_POINTS,
     QueueStatistics,
@@ -24,6 +25,7 @@ from tidemill.statistics import (
 )
 from tidemill.task import State
 
+RATE = Rate(100, timedelta(minutes=1), 10)
 MINUTE, HOUR, DAY = Resolution.MINUTE, Resolution.HOUR, Resolution.DAY
 NOW = datetime(2026, 2, 21, 10, 37, 20, tzinfo=UTC)
 
@@ -259,10 +261,8 @@ def test_points_by_queue_or_type_have_one_of_each_for_every_stretch() -> None:
 
 def stats(*counts: StateCount, **queue: Any) -> Stats:
     plain: dict[str, Any] = {
-        "name": "q",
-        "weight": 2,
+        "definition": QueueDefinition("q", weight=2, concurrency=3, rate=RATE, capacity=99),
         "paused": False,
-        "lease": None,
         "oldest_pending_at": None,
     }
     return Stats(at=NOW, counts=counts, queues=(QueueStatus(**(plain | queue)),))
@@ -299,6 +299,9 @@ def test_a_queue_is_told_by_its_counts_and_what_ended_lately() -> None:
         cancelled=5,
         paused=False,
         weight=2,
+        concurrency=3,
+        capacity=99,
+        rate=RATE,
         oldest_age=timedelta(seconds=9),
         throughput=26 / 260,
         empty_in=timedelta(seconds=260),

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import msgspec
+
 from tidemill import Context, RetryPolicy, SoftTimeout, Tidemill, Unique, fixed
 from tidemill.settings import Settings, WorkerSettings
 
@@ -51,6 +53,11 @@ async def double(n: int) -> int:
 def total(ctx: Context) -> int:
     children = ctx.block_on(ctx.gather(double.call(1), double.call(2)))
     return sum(each or 0 for each in children)
+
+
+@app.task(isolation="process")
+def halved(n: int) -> int:
+    return n // 2
 
 
 @app.task(isolation="process")
@@ -119,6 +126,16 @@ async def neighbour(ctx: Context, seconds: float) -> int:
     await ctx.progress(1, "begun")
     await asyncio.sleep(seconds)
     return os.getpid()
+
+
+class Item(msgspec.Struct):
+    number: int
+
+
+@app.batch(Item, size=10, within=0.05)
+async def batched(items: list[Item]) -> list[tuple[int, int]]:
+    """How many were handled with it, and in which process."""
+    return [(len(items), os.getpid()) for _ in items]
 
 
 @app.task

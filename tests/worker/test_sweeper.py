@@ -5,18 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+import pytest
+
 from tests.worker.facts import Facts, final, until, working
 from tidemill import (
     EngineLost,
     EngineRecovered,
+    EngineRefused,
     Retention,
     RetryPolicy,
     TaskReclaimed,
-    TaskTypeUnknown,
     Tidemill,
     fixed,
 )
-from tidemill.engine import ClaimRequest, Engine
+from tidemill.engine import ClaimRequest, Engine, Stats
 from tidemill.engines.memory import MemoryEngine
 from tidemill.ids import IdMaker
 from tidemill.sweeper import Sweeper
@@ -92,18 +94,6 @@ async def test_final_tasks_are_pruned_when_their_retention_is_over(
     assert removed == len(tasks)
 
 
-async def test_a_type_that_nobody_declares_is_told_once(
-    app: Tidemill, engine: Engine, facts: Facts
-) -> None:
-    await engine.enqueue(
-        [NewTask(id=each, task_type="elsewhere", payload=b"{}") for each in IdMaker().make_many(2)]
-    )
-    async with sweeping(app):
-        event = await facts.first(TaskTypeUnknown)
-    assert facts.of(TaskTypeUnknown) == [event]
-    assert (event.task_type, event.queue) == ("elsewhere", "default")
-
-
 async def test_sweeping_goes_on_after_an_outage(
     app: Tidemill, engine: MemoryEngine, facts: Facts
 ) -> None:
@@ -114,6 +104,16 @@ async def test_sweeping_goes_on_after_an_outage(
         await until(engine, task.id, State.PENDING)
         await facts.first(EngineRecovered)
     assert [event.doing for event in facts.of(EngineLost)] == ["promote", "promote"]
+
+
+async def test_a_sweeper_ends_with_the_error_of_an_engine_that_refuses(app: Tidemill) -> None:
+    class Refusing(MemoryEngine):
+        async def stats(self) -> Stats:
+            raise EngineRefused("no stats here")
+
+    app.use_engine(Refusing())
+    with pytest.raises(EngineRefused, match="no stats here"):
+        await Sweeper(app).run()
 
 
 async def test_two_sweepers_do_the_work_once(app: Tidemill, engine: Engine) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidemill.app.declared_queues import reconcile_queues
 from tidemill.app.defining import OF_SCHEDULE, OF_TASK, since_of
 from tidemill.app.schedules import ROUNDS, revised
 from tidemill.engine import SCHEDULE, Document, Engine, Put
@@ -33,11 +34,13 @@ class Declarations(msgspec.Struct, frozen=True):
 async def reconcile(app: "Tidemill", engine: Engine) -> None:
     """Make what the application declares true in its engine; safe to repeat and to race.
 
-    Schedules are put where they are absent and changed where the code says something else, but for
-    what an operator changed. Those that this application declared before, and its code no longer
-    does, are removed. An application is known again by its import path and by a task type that it
-    has in common with before: another one that happens to have the same path loses nothing.
+    Queues first (`declared_queues`). Schedules are put where they are absent and changed where the
+    code says something else, but for what an operator changed. Those that this application declared
+    before, and its code no longer does, are removed. An application is known again by its import
+    path and by a task type that it has in common with before: another one that happens to have the
+    same path loses nothing.
     """
+    await reconcile_queues(app, engine)
     owner = app.import_path or "embedded"
     for _ in range(ROUNDS):
         [record] = await engine.get(DECLARATIONS, [owner])

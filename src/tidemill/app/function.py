@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+import msgspec
+
 from tidemill.app.handle import BlockingHandle, Handle
 from tidemill.app.options import NO_OPTIONS, Options
 from tidemill.clock import duration
 from tidemill.codec import DEFAULT_CODEC
-from tidemill.errors import ConfigError
+from tidemill.errors import ConfigError, DeclarationError, PayloadInvalid
+from tidemill.inputs import Placeholder
+from tidemill.keys import AtMost, Unique
+from tidemill.signature import BoundAround
 from tidemill.task import NewTask
-from tidemill.task_type import TaskType, Unique
+from tidemill.task_type import TaskType
 
 if TYPE_CHECKING:
     from tidemill.app.tidemill import Tidemill
@@ -43,15 +48,15 @@ class TaskFunction(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<task type {self.name}>"
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
-        """Enqueue a task durably; raises `PayloadInvalid`, `EngineUnavailable` and the like.
+    async def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Enqueue a task durably; raises `PayloadInvalid`, `QueueFull` or `EngineUnavailable`.
 
         When the unique key of the task is held, the handle is that of the first task, with
         `duplicate=True`, or `DuplicateUniqueKey` is raised if the rule is to reject.
         """
         return await self._app.enqueue(self._bound(args, kwargs), tx=self._options.tx)
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> BlockingHandle[R]:
         """Enqueue from ordinary code and wait until the engine has accepted the task.
 
         On a running event loop it raises `ConfigError`: await `enqueue` there.
@@ -67,7 +72,7 @@ class TaskFunction(Generic[P, R]):
             [self._bound((), each) for each in payloads], tx=self._options.tx
         )
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
         """Describe a call without enqueueing it, for `ctx.gather`, `ctx.enqueue` and bulk."""
         if self._options.tx is not None:
             raise ConfigError(
@@ -75,9 +80,25 @@ class TaskFunction(Generic[P, R]):
             )
         return self._bound(args, kwargs)
 
+    def partial(self, /, **some: Any) -> "Partial[R]":
+        """Describe a call that lacks one argument, for `app.chain` and `app.chord`.
+
+        The result of the step before it takes the place of the required parameter that is not
+        given, or where all are given, of the first other one. Raises `DeclarationError` when none
+        is left, and what `call` raises.
+        """
+        return Partial(self, some)
+
     def _bound(self, args: Sequence[object], kwargs: Mapping[str, object]) -> "Call[R]":
-        payload = self.task_type.signature.bind(args, kwargs)
-        return Call(self._app, self.task_type, self._options, payload)
+        signature = self.task_type.signature
+        try:
+            payload, around = signature.bind(args, kwargs), None
+        except PayloadInvalid:
+            around = signature.bind_around(args, kwargs)
+            if around is None:
+                raise
+            payload = around.payload
+        return Call(self._app, self.task_type, self._options, payload, around)
 
     def options(
         self,
@@ -92,6 +113,7 @@ class TaskFunction(Generic[P, R]):
         timeout: timedelta | float | None = None,
         soft_timeout: timedelta | float | None = None,
         unique: Unique | str | None = None,
+        limit: AtMost | None = None,
         user_id: str | None = None,
         project_id: str | None = None,
         tags: Iterable[str] | None = None,
@@ -113,29 +135,46 @@ class TaskFunction(Generic[P, R]):
             timeout=as_duration(timeout),
             soft_timeout=as_duration(soft_timeout),
             unique=as_unique(unique),
+            limit=limit,
             user_id=user_id,
             project_id=project_id,
             tags=as_names(tags),
             tx=tx,
         )
         if said.unique is not None:
-            said.unique.check(self.task_type.signature)
+            said.unique.check(self.task_type.signature, self.task_type.retention)
+        if said.limit is not None:
+            said.limit.check(self.task_type.signature)
         return TaskFunction(self._app, self.task_type, said.over(self._options))
 
 
 class Call(Generic[R]):
-    """A task type with its arguments already checked and encoded."""
+    """A task type with its arguments already checked and encoded.
+
+    `around` is there when some of them are results of steps, which only a workflow knows.
+    """
 
     def __init__(
-        self, app: "Tidemill", task_type: TaskType, options: Options, payload: bytes
+        self,
+        app: "Tidemill",
+        task_type: TaskType,
+        options: Options,
+        payload: bytes,
+        around: BoundAround | None = None,
     ) -> None:
         self._app = app
         self._options = options
         self.task_type = task_type
         self.payload = payload
+        self.around = around
 
     def new_task(self, *, task_id: str | None = None, parent_id: str | None = None) -> NewTask:
         """The task that this call enqueues; a new id unless one is given."""
+        if self.around is not None:
+            raise ConfigError(
+                f"this call of {self.task_type.name} takes the result of a step: add it to the "
+                "workflow of that step"
+            )
         return self._app.new_task(
             self.task_type,
             self._options,
@@ -144,9 +183,49 @@ class Call(Generic[R]):
             parent_id=parent_id,
         )
 
+    def new_tasks(self, *, parent_id: str) -> list[NewTask]:
+        """What a running task enqueues for this call: its task."""
+        return [self.new_task(parent_id=parent_id)]
+
+    def new_step(self) -> NewTask:
+        """The task of this call as a step, as yet of no workflow."""
+        known = self.around.known if self.around else None
+        return self._app.new_task(
+            self.task_type, self._options, self.payload, step=True, known=known
+        )
+
     def decode(self, result: bytes | None) -> R:
         """The value of a result of this call."""
         return cast("R", decode_result(self.task_type, result))
+
+
+class Partial(Generic[R]):
+    """A call that lacks one argument: the result of the step before it, or a list of results."""
+
+    def __init__(self, function: TaskFunction[..., R], some: Mapping[str, object]) -> None:
+        self._function = function
+        self._some = some
+        self.lacking = _lacking(function.task_type, some)
+        self.with_result(Placeholder(""))  # what is wrong with the others is told here
+
+    def __repr__(self) -> str:
+        return f"<{self._function.name} without {self.lacking}>"
+
+    def with_result(self, result: object) -> Call[R]:
+        """The call with this in the place that was open."""
+        return self._function.call(**{**self._some, self.lacking: result})
+
+
+def _lacking(task_type: TaskType, some: Mapping[str, object]) -> str:
+    fields = msgspec.structs.fields(task_type.signature.payload_type)
+    left = [field for field in fields if field.name not in some]
+    left.sort(key=lambda field: not field.required)
+    if not left:
+        raise DeclarationError(
+            f"{task_type.name}.partial(…) leaves no parameter for the result of the step before "
+            "it: leave one out, or use call(…), which only comes after that step"
+        )
+    return left[0].name
 
 
 def decode_result(task_type: TaskType | None, result: bytes | None) -> Any:

@@ -1,6 +1,6 @@
 """Options of one enqueue, and how a call with them becomes a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,8 +8,9 @@ import msgspec
 
 from tidemill.errors import ConfigError
 from tidemill.ids import is_name, parse_id
+from tidemill.keys import AtMost, Unique
 from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewTask
-from tidemill.task_type import TaskType, Unique
+from tidemill.task_type import TaskType
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     timeout: timedelta | None = None
     soft_timeout: timedelta | None = None
     unique: Unique | None = None
+    limit: AtMost | None = None
     user_id: str | None = None
     project_id: str | None = None
     tags: tuple[str, ...] = ()
@@ -103,12 +105,20 @@ def new_task(
     now: Callable[[], datetime],
     parent_id: str | None = None,
     retried_from: str | None = None,
+    step: bool = False,
+    known: Mapping[str, object] | None = None,
 ) -> NewTask:
     """The task that a call with these options enqueues.
 
-    `queue` is where routes send it; `now` is asked when the task type's expiry counts from it.
+    `queue` is where routes send it; `now` is asked when the task type's expiry counts from it. A
+    `step` of a workflow has no unique key: one that gave way to the holder of its key would be
+    waited for and never come. `known` are the arguments where the payload lacks some.
     """
-    if options is NO_OPTIONS and task_type.unique is None and task_type.expires is None:
+    unique, limit = options.unique or task_type.unique, options.limit or task_type.limit
+    if step:
+        unique = None
+    keyed = unique is not None or limit is not None
+    if options is NO_OPTIONS and not keyed and task_type.expires is None:
         return NewTask(
             id=task_id,
             task_type=task_type.name,
@@ -121,11 +131,19 @@ def new_task(
             parent_id=parent_id,
             retried_from=retried_from,
         )
-    unique = options.unique or task_type.unique
-    arguments = task_type.signature.load(payload) if unique else {}
+    if task_type.batch is not None and (options.timeout or options.soft_timeout):
+        raise ConfigError(
+            f"{task_type.name} handles many tasks in one call: its timeouts are those of its "
+            "declaration, not of one task"
+        )
+    if known is None:
+        known = task_type.signature.load(payload) if keyed else {}
+    delay = options.delay
+    if unique is not None and delay is None and options.run_at is None:
+        delay = unique.wait
     expires_at = options.expires_at
     if expires_at is None and task_type.expires is not None:
-        start = options.run_at or now() + (options.delay or timedelta())
+        start = options.run_at or now() + (delay or timedelta())
         expires_at = start + task_type.expires
     return NewTask(
         id=task_id,
@@ -134,12 +152,13 @@ def new_task(
         queue=queue,
         priority=task_type.priority if options.priority is None else options.priority,
         max_attempts=options.max_attempts or task_type.max_attempts,
-        delay=options.delay,
+        delay=delay,
         run_at=options.run_at,
         expires_at=expires_at,
         timeout=options.timeout,
         soft_timeout=options.soft_timeout,
-        unique=unique.of(task_type.name, arguments) if unique else None,
+        unique=unique.of(task_type.name, known) if unique else None,
+        limit=limit.of(task_type.name, known) if limit else None,
         retention=task_type.retention,
         user_id=options.user_id,
         project_id=options.project_id,

@@ -30,7 +30,11 @@ async def of_range(
 ) -> Statistics:
     """The statistics of a range, from the few longest stretches that cover it."""
     spans = covering(since, until, await now(engine))
-    tallies = [tally for span in spans for tally in await _read(engine, span, queue, task_type)]
+    tallies = [
+        tally
+        for span in spans
+        for tally in await _read(engine, span, queue, task_type, together=True)
+    ]
     return summed(tallies, spans[0].since, spans[-1].until)
 
 
@@ -47,7 +51,8 @@ async def points(
 ) -> list[Point]:
     """The statistics of each stretch of a range."""
     span = even(since, until, await now(engine), most=most, resolution=resolution)
-    return over_time(await _read(engine, span, queue, task_type), span, by)
+    tallies = await _read(engine, span, queue, task_type, together=by is None)
+    return over_time(tallies, span, by)
 
 
 async def queues(engine: Engine, queue: str | None = None) -> list[QueueStatistics]:
@@ -69,7 +74,12 @@ async def now(engine: Engine) -> datetime:
 
 
 async def _read(
-    engine: Engine, span: Span, queue: str | None, task_type: str | None
+    engine: Engine,
+    span: Span,
+    queue: str | None,
+    task_type: str | None,
+    *,
+    together: bool = False,
 ) -> list[Tally]:
     return await engine.history(
         HistoryQuery(
@@ -78,5 +88,6 @@ async def _read(
             resolution=span.resolution,
             queues=frozenset(() if queue is None else (queue,)),
             task_types=frozenset(() if task_type is None else (task_type,)),
+            together=together,
         )
     )

@@ -1,6 +1,5 @@
 """Tidemill: the registry of task types, and the way to an engine."""
 
-import inspect
 import os
 from collections.abc import (
     AsyncIterator,
@@ -13,74 +12,70 @@ from collections.abc import (
     Sequence,
 )
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 import msgspec
 
 from tidemill.app import pruning, statistics
+from tidemill.app.batching import BatchDecorator, BatchOptions
 from tidemill.app.blocking import Portal
+from tidemill.app.decorator import Decorator
 from tidemill.app.failed import Failed
 from tidemill.app.function import (
     Call,
+    Partial,
     TaskFunction,
     as_duration,
-    as_names,
-    as_unique,
     decode_result,
 )
 from tidemill.app.handle import Handle
 from tidemill.app.options import Options, new_task
-from tidemill.app.routes import Routes
+from tidemill.app.registry import Registry
 from tidemill.app.sessions import Sessions
 from tidemill.app.watch import Watch
+from tidemill.batch import Batch
 from tidemill.clock import EPOCH, Clock, SystemClock, from_micros
-from tidemill.codec import Codec
 from tidemill.context import Context, Resource
-from tidemill.engine import Engine, Resolution
+from tidemill.engine import Engine, QueueDefinition, Resolution
 from tidemill.errors import (
     ConfigError,
-    DeclarationError,
     DuplicateUniqueKey,
     TaskNotFound,
-    UnknownTaskType,
 )
 from tidemill.events import Bus, Event, TaskEnqueued
 from tidemill.ids import IdMaker, parse_id
+from tidemill.keys import AtMost, Unique
 from tidemill.outcome import Cancel, Snooze
+from tidemill.queue import QueueOptions
 from tidemill.retry import RetryPolicy
 from tidemill.settings import Defaults, Settings
 from tidemill.statistics import MOST_POINTS, By, Point, QueueStatistics, Statistics
 from tidemill.task import FINAL, NewTask, Retention, State, Task
-from tidemill.task_type import Isolation, TaskType, Unique, declare
+from tidemill.task_type import Isolation, TaskType
+from tidemill.worker_record import WORKER, WorkerInfo, described
 
 if TYPE_CHECKING:
     from tidemill.app.defining import ScheduleOptions
+    from tidemill.app.queues import Queues
     from tidemill.app.schedules import Schedules
+    from tidemill.app.workflow import Element, OnFailure, Workflow
+    from tidemill.app.workflows import WorkflowHandle
     from tidemill.schedule import Schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741  # an item, as R is a result
 E = TypeVar("E", bound=Event)
 Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-
-
-class Decorator(Protocol):
-    """What `app.task(…)` gives: it knows the function's parameters and its result."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R | Snooze | Cancel]]
-    ) -> TaskFunction[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], R | Snooze | Cancel]
-    ) -> TaskFunction[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, R | Snooze | Cancel]]
-    ) -> TaskFunction[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R | Snooze | Cancel]) -> TaskFunction[P, R]: ...
 
 
 class Tidemill:
@@ -112,13 +107,9 @@ class Tidemill:
             defaults=defaults or settings.defaults,
         )
         self.middleware: tuple[Middleware, ...] = tuple(middleware)
-        self.resources: tuple[Resource[Any], ...] = ()
         self.bus = Bus(on_error=_report_listener)
         self.import_path: str | None = None
-        self._routes = Routes.of(routes or {})
-        self._queues: dict[str, str] = {}
-        self._task_types: dict[str, TaskType] = {}
-        self._schedules: dict[str, Schedule] = {}
+        self._declared = Registry(self.settings, routes or {})
         self._ids = IdMaker()
         self._portal = Portal()
         self._clock: Clock = SystemClock()
@@ -129,7 +120,7 @@ class Tidemill:
     @property
     def task_types(self) -> Mapping[str, TaskType]:
         """The declared task types by name."""
-        return self._task_types
+        return self._declared.task_types
 
     @overload
     def task(
@@ -159,6 +150,7 @@ class Tidemill:
         timeout: timedelta | float | None = None,
         soft_timeout: timedelta | float | None = None,
         unique: Unique | str | None = None,
+        limit: AtMost | None = None,
         expires: timedelta | float | None = None,
         retention: Retention | timedelta | None = None,
         isolation: Isolation | None = None,
@@ -173,7 +165,8 @@ class Tidemill:
         `priority` 0..10, higher first. `max_attempts` counts the first attempt, `retry` says
         which errors are tried again and when. `timeout` ends an attempt, `soft_timeout` raises
         `SoftTimeout` inside it; both in seconds or as timedelta. `unique` is a template over the
-        arguments or a `Unique`. `expires` after enqueueing, a task not yet started is cancelled.
+        arguments or a `Unique` (also by `debounce`, `throttle`, `cached`), `limit` bounds how many
+        run at once (`AtMost`). `expires` after enqueueing, a task not yet started is cancelled.
         `retention` is how long it is kept when final. `isolation` is `loop` for async functions,
         `thread` for ordinary ones, `process` for code that must be killable. `steps` are names
         and weights for `ctx.step`. Raises `DeclarationError`.
@@ -185,31 +178,31 @@ class Tidemill:
     def _declare(
         self, function: Callable[..., Any], said: dict[str, Any]
     ) -> TaskFunction[..., Any]:
-        durations = ("timeout", "soft_timeout", "expires")
-        retention = said.get("retention")
-        task_type = declare(
-            function,
-            self.settings.defaults,
-            codec=Codec(limit=self.settings.payload_limit),
-            **said
-            | {name: as_duration(said.get(name)) for name in durations}
-            | {
-                "retention": Retention(retention, retention, retention)
-                if isinstance(retention, timedelta)
-                else retention,
-                "unique": as_unique(said.get("unique")),
-                "tags": as_names(said.get("tags")),
-            },
+        return TaskFunction(self, self._declared.add_task_type(function, said))
+
+    def batch(
+        self,
+        item: Callable[P, I],
+        *,
+        size: int,
+        within: timedelta | float,
+        concurrency: int = 1,
+        **said: Unpack[BatchOptions],
+    ) -> BatchDecorator[P, I]:
+        """Declare a batch task type: one call handles up to `size` tasks.
+
+        `@app.batch(Visit, size=500, within=2)` over a function of `list[Visit]`; each task is
+        enqueued by the fields of `Visit` and has its own id, attempts and result. A worker collects
+        them for at most `within` (seconds or timedelta) after the first, and makes up to
+        `concurrency` calls at once. The function returns None, or for each item its result, a
+        `Snooze`, a `Cancel` or an exception; raising fails all. Middleware does not wrap it
+        (docs/batches.md). The other options are those of `task`. Raises `DeclarationError`.
+        """
+        batch = Batch(item, size, as_duration(within) or timedelta(), concurrency)
+        return cast(
+            "BatchDecorator[P, I]",
+            lambda function: self._declare(function, {**said, "batch": batch}),
         )
-        if task_type.name in self._task_types:
-            raise DeclarationError(
-                f"{task_type.name} is declared twice: give one of them another name"
-            )
-        self._task_types[task_type.name] = task_type
-        self._queues[task_type.name] = (
-            task_type.queue or self._routes.queue_of(task_type.name) or self.settings.defaults.queue
-        )
-        return TaskFunction(self, task_type)
 
     def schedule(
         self, name: str, task: TaskFunction[..., Any] | str, **said: "Unpack[ScheduleOptions]"
@@ -222,15 +215,29 @@ class Tidemill:
         """
         from tidemill.app.defining import defined  # noqa: PLC0415  # who only enqueues needs it not
 
-        if name in self._schedules:
-            raise DeclarationError(f"the schedule {name} is declared twice: give one another name")
-        schedule = defined(self, name, task, said, EPOCH)
-        self._schedules[name] = msgspec.structs.replace(schedule, declared=True)
+        self._declared.add_schedule(
+            name,
+            lambda: msgspec.structs.replace(defined(self, name, task, said, EPOCH), declared=True),
+        )
 
     @property
     def declared_schedules(self) -> "Mapping[str, Schedule]":
         """The schedules that this application's code declares, by name."""
-        return self._schedules
+        return self._declared.schedules
+
+    def queue(self, name: str, **said: Unpack[QueueOptions]) -> QueueDefinition:
+        """Declare a queue: `app.queue("processing", concurrency=10, rate="100/m")`.
+
+        `QueueOptions` says what each setting means. It is brought into force when a worker or a
+        scheduler of this application starts (docs/queues.md); what an operator changes at run time
+        wins over it. Raises `ConfigError`, and `DeclarationError` for a queue declared otherwise.
+        """
+        return self._declared.add_queue(name, said)
+
+    @property
+    def declared_queues(self) -> Mapping[str, QueueDefinition]:
+        """The queues that this application's code declares, by name."""
+        return self._declared.queues
 
     def resource(self, opener: Callable[[], AsyncIterator[R]]) -> Resource[R]:
         """Declare something that each worker process opens once: an async generator function.
@@ -238,16 +245,16 @@ class Tidemill:
         Resources open in the order of declaration and close in reverse; a task reaches one by
         `ctx.use(resource)`. Raises `DeclarationError`.
         """
-        if not inspect.isasyncgenfunction(opener):
-            raise DeclarationError(
-                f"a resource is an async generator function that yields its value; {opener!r} is "
-                "none"
-            )
-        if any(each.name == opener.__qualname__ for each in self.resources):
-            raise DeclarationError(f"a resource called {opener.__qualname__} is declared already")
-        made = Resource(opener.__qualname__, opener)
-        self.resources = (*self.resources, made)
-        return made
+        return self._declared.add_resource(opener)
+
+    @property
+    def resources(self) -> tuple[Resource[Any], ...]:
+        """The declared resources, in the order in which they open; tests put others in place."""
+        return self._declared.resources
+
+    @resources.setter
+    def resources(self, resources: tuple[Resource[Any], ...]) -> None:
+        self._declared.resources = resources
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], Any]], Callable[[E], Any]]:
         """Subscribe a function to events of a kind seen in this process: `@app.on(TaskFailed)`.
@@ -266,15 +273,11 @@ class Tidemill:
 
     def queue_of(self, task_type: str) -> str:
         """The queue that tasks of a type go to unless an enqueue says otherwise."""
-        if task_type not in self._queues:
-            raise UnknownTaskType(task_type, self._task_types)
-        return self._queues[task_type]
+        return self._declared.queue_of(task_type)
 
     def function(self, task_type: str) -> TaskFunction[..., Any]:
         """The callable face of a task type by name; raises `UnknownTaskType`."""
-        if task_type not in self._task_types:
-            raise UnknownTaskType(task_type, self._task_types)
-        return TaskFunction(self, self._task_types[task_type])
+        return TaskFunction(self, self._declared.task_type(task_type))
 
     def new_task(
         self,
@@ -284,9 +287,11 @@ class Tidemill:
         *,
         task_id: str | None = None,
         parent_id: str | None = None,
+        step: bool = False,
+        known: Mapping[str, object] | None = None,
     ) -> NewTask:
-        """The task that a call enqueues."""
-        queue = options.queue or self._queues[task_type.name]
+        """The task that a call enqueues, or a `step` of a workflow with the arguments `known`."""
+        queue = options.queue or self._declared.queue_of(task_type.name)
         return new_task(
             task_type,
             options,
@@ -295,7 +300,13 @@ class Tidemill:
             queue=queue,
             now=self._now,
             parent_id=parent_id,
+            step=step,
+            known=known,
         )
+
+    def new_id(self, queue: str) -> str:
+        """A new id for a task of a queue."""
+        return self._ids.make(queue)
 
     async def enqueue(self, call: Call[R], *, tx: Any = None) -> Handle[R]:
         """Enqueue one call; raises `DuplicateUniqueKey` if its unique key is held and rejects."""
@@ -336,11 +347,56 @@ class Tidemill:
         except ValueError:
             raise TaskNotFound(task_id) from None
 
+    # workflows
+
+    def workflow(self, name: str, *, on_failure: "OnFailure" = "fail") -> "Workflow[Any]":
+        """Begin a workflow: add steps to it, then enqueue it (docs/workflows.md)."""
+        from tidemill.app.workflow import Workflow  # noqa: PLC0415  # who only enqueues needs it not
+
+        return Workflow(self, name, on_failure)
+
+    def chain(
+        self, *elements: "Element", name: str = "chain", on_failure: "OnFailure" = "fail"
+    ) -> "Workflow[Any]":
+        """A workflow of calls one after the other; a `partial` one takes the result before it.
+
+        An element may be a list of calls, which run side by side: the next takes their results.
+        """
+        flow = self.workflow(name, on_failure=on_failure)
+        flow.add_in_turn(elements)
+        return flow
+
+    def group(
+        self, *calls: Call[R], name: str = "group", on_failure: "OnFailure" = "fail"
+    ) -> "Workflow[list[R]]":
+        """A workflow of calls side by side; its result is the list of theirs, in order."""
+        return self.chain(calls, name=name, on_failure=on_failure)
+
+    def chord(
+        self,
+        calls: Iterable[Call[Any]],
+        callback: "Partial[R] | Call[R]",
+        *,
+        name: str = "chord",
+        on_failure: "OnFailure" = "fail",
+    ) -> "Workflow[R]":
+        """A workflow of calls side by side, and one that takes the list of their results."""
+        return self.chain(list(calls), callback, name=name, on_failure=on_failure)
+
+    def workflow_handle(self, workflow_id: str) -> "WorkflowHandle[Any]":
+        """Find a workflow again by its id; whether it exists shows with the first question.
+
+        A text that is no UUID raises `TaskNotFound` at once.
+        """
+        from tidemill.app.workflows import WorkflowHandle  # noqa: PLC0415  # the same
+
+        return WorkflowHandle(self, self.handle(workflow_id).id)
+
     def decode_result(self, task: Task) -> Any:
         """The value of a completed task's result."""
-        return decode_result(self._task_types.get(task.task_type), task.result)
+        return decode_result(self._declared.task_types.get(task.task_type), task.result)
 
-    # schedules
+    # schedules, queues, workers
 
     @property
     def schedules(self) -> "Schedules":
@@ -348,6 +404,18 @@ class Tidemill:
         from tidemill.app.schedules import Schedules  # noqa: PLC0415  # the same
 
         return Schedules(self)
+
+    @property
+    def queues(self) -> "Queues":
+        """The queues of the engine: make, read, change, pause, empty."""
+        from tidemill.app.queues import Queues  # noqa: PLC0415  # the same
+
+        return Queues(self)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The worker processes by name, also those that are not heard of any more."""
+        engine = await self.engine()
+        return described(await engine.documents(WORKER), await statistics.now(engine))
 
     # what happened, and what is left of it
 

@@ -12,8 +12,8 @@ the other, which every gunzip reads as one: so that restoring can begin with the
 What a backup promises of tasks that change while it is taken is in `docs/backup.md`.
 """
 
-from tidemill.backup.file import BackupReport, InvalidBackup, verify
+from tidemill.backup.file import BackupReport, verify
 from tidemill.backup.restoring import RestoreReport, restore
 from tidemill.backup.taking import backup
 
-__all__ = ["BackupReport", "InvalidBackup", "RestoreReport", "backup", "restore", "verify"]
+__all__ = ["BackupReport", "RestoreReport", "backup", "restore", "verify"]

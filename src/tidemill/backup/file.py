@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from tidemill.backup.lines import FORMAT, Header, Line, Trailer, decoder, encoder, kind_of
-from tidemill.errors import ConfigError, TidemillError
+from tidemill.errors import ConfigError, InvalidBackup
 
 MEMBER_BYTES: Final = 4 * 1024 * 1024
 """About what one member holds, so that neither end has to hold more at once."""
@@ -21,12 +21,6 @@ MEMBER_BYTES: Final = 4 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 _GZIP: Final = 31
 """`wbits` of zlib for a gzip header and the largest window."""
-
-
-class InvalidBackup(TidemillError):
-    """A file is not a whole and unaltered backup."""
-
-    slug = "backup-invalid"
 
 
 class BackupReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,22 @@
 """The lines of a backup, and their form as JSON."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from tidemill.app.declared import DECLARATIONS
-from tidemill.engine import SCHEDULE, Document, Mark, Tally
+from tidemill.app.declared_queues import DECLARED_QUEUES
+from tidemill.engine import SCHEDULE, Document, Mark, QueueDefinition, Tally
+from tidemill.queue import QUEUE
 from tidemill.task import Task
 
 FORMAT: Final = 1
 """Rises when a Tidemill that knows only this one could not restore all that is in a file."""
 
-KINDS: Final = (SCHEDULE, DECLARATIONS)
-"""The kinds of documents that a backup holds: all that Tidemill writes, but for the one that tells
-schedulers of changes."""
+KINDS: Final = (QUEUE, DECLARED_QUEUES, SCHEDULE, DECLARATIONS)
+"""The kinds of documents that a backup holds: all that Tidemill writes, but for those that tell of
+running processes and the one that tells schedulers of changes."""
 
 
 class Header(msgspec.Struct, frozen=True, tag="header"):
@@ -29,10 +31,8 @@ class Header(msgspec.Struct, frozen=True, tag="header"):
 class QueueLine(msgspec.Struct, frozen=True, tag="queue"):
     """A queue's settings, and whether it was paused."""
 
-    name: str
-    weight: int
+    definition: QueueDefinition
     paused: bool
-    lease: timedelta | None
 
 
 class DocumentLine(msgspec.Struct, frozen=True, tag="document"):

@@ -18,7 +18,7 @@ from tidemill.backup.lines import (
     TaskLine,
 )
 from tidemill.backup.taking import Told
-from tidemill.engine import SCHEDULE, Engine, Put, QueueDefinition
+from tidemill.engine import SCHEDULE, Engine, Put
 from tidemill.errors import Conflict
 
 BATCH: Final = 500
@@ -114,12 +114,12 @@ class _Restoring:
         known = {each.name for each in (await self._engine.stats()).queues}
         made = 0
         async for lines in self._batches("queue", QueueLine):
-            new = [each for each in lines if not (self._into_used and each.name in known)]
-            await self._engine.configure(
-                [QueueDefinition(each.name, each.weight, each.lease) for each in new]
-            )
+            new = [
+                each for each in lines if not (self._into_used and each.definition.name in known)
+            ]
+            await self._engine.configure([each.definition for each in new])
             for each in new:
-                await self._engine.pause(each.name, paused=each.paused)
+                await self._engine.pause(each.definition.name, paused=each.paused)
             made += len(new)
         return made
 

@@ -77,9 +77,7 @@ async def _read(engine: Engine, write: Write, progress: Told | None) -> int:
     stats = await engine.stats()
     info = engine.info
     await write([Header(FORMAT, stats.at, info.name, info.versions)])
-    await write(
-        [QueueLine(each.name, each.weight, each.paused, each.lease) for each in stats.queues]
-    )
+    await write([QueueLine(each.definition, each.paused) for each in stats.queues])
     documents = [each for kind in KINDS for each in await engine.documents(kind)]
     await write([DocumentLine(each) for each in documents])
     # Marks before tasks: an instant that fires in between is in the backup as a task, or it fires

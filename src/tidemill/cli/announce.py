@@ -23,6 +23,7 @@ from tidemill.events import (
     EngineRecovered,
     Event,
     LeaseLost,
+    QueueUnserved,
     ScheduleBroken,
     ScheduleMissed,
     TaskFailed,
@@ -47,6 +48,7 @@ TOLD: Mapping[type[Event], str] = {
     TaskReclaimed: "event.task_reclaimed",
     LeaseLost: "event.lease_lost",
     TaskTypeUnknown: "event.task_type_unknown",
+    QueueUnserved: "event.queue_unserved",
     ScheduleMissed: "event.schedule_missed",
     ScheduleBroken: "event.schedule_broken",
     EngineLost: "event.engine_lost",
@@ -70,6 +72,23 @@ def announce(app: Tidemill, session: Session) -> None:
         telling.add_done_callback(opened.discard)
 
     app.bus.subscribe(WorkerStarted, tell_engine)
+
+
+async def announce_engine(app: Tidemill, session: Session) -> None:
+    """Tell the durability level and the warnings of an application's engine."""
+    await _tell_engine(app, session)
+
+
+def announce_api(session: Session, url: str) -> None:
+    """Tell where the HTTP interface is."""
+    said = session.say("event.api_started", url=url)
+    _print(said if session.form is Form.TABLE else {"event": "ApiStarted", "url": url})
+
+
+def announce_api_missing(session: Session, module: str) -> None:
+    """Tell that there is no HTTP interface, and what it needs."""
+    said = session.say("api.not_installed", module=module)
+    _print(said if session.form is Form.TABLE else {"event": "ApiMissing", "module": module})
 
 
 async def announce_scheduler(app: Tidemill, session: Session) -> None:

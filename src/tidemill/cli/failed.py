@@ -88,7 +88,8 @@ def retry(
         return
 
     async def run(app: Tidemill, engine: Engine) -> dict[str, Any]:
-        found = await all_found(engine, _query(task_type, queue, fingerprint))
+        # Oldest first: a step of a workflow before those that come after it, which ask for it.
+        found = (await all_found(engine, _query(task_type, queue, fingerprint)))[::-1]
         with progress(session.say, "failed.retrying", len(found)) as advance:
             report = await app.failed.retry(found, rate=rate, progress=advance)
         return {"found": report.asked, "retried": report.retried, "refused": plain(report.refused)}

@@ -4,14 +4,15 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from tidemill.app import Tidemill
+from tidemill.cli import api
 from tidemill.cli.announce import (
     announce,
     announce_end,
@@ -22,6 +23,9 @@ from tidemill.cli.session import Session
 from tidemill.errors import ConfigError, EngineUnavailable
 from tidemill.ids import is_name
 from tidemill.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from tidemill.node import Node
 
 Queues = Annotated[
     list[str] | None, typer.Option("-Q", "--queues", metavar="Q1,Q2", help="option.worker.queues")
@@ -44,8 +48,10 @@ def up(
     threads: Threads = None,
     children: Children = None,
     grace: Grace = None,
+    with_api: Annotated[bool, typer.Option("--api/--no-api", help="option.up.api")] = True,
+    port: api.Port = None,
 ) -> None:
-    """Run everything that an application needs in this one process: tasks, schedules, upkeep."""
+    """Run everything that an application needs in this one process: tasks, schedules, HTTP."""
     session = Session.of(context)
     said = _said(
         session,
@@ -55,7 +61,7 @@ def up(
         children=children,
         grace=grace,
     )
-    _serve_here(session, said)
+    _serve_here(session, said, with_api=with_api, port=port)
 
 
 def worker(
@@ -123,7 +129,14 @@ def scheduler(context: typer.Context) -> None:
         runner.run(run())
 
 
-def _serve_here(session: Session, said: dict[str, Any], *, supervised: bool = False) -> None:
+def _serve_here(
+    session: Session,
+    said: dict[str, Any],
+    *,
+    supervised: bool = False,
+    with_api: bool = False,
+    port: int | None = None,
+) -> None:
     """Work in this process until a signal.
 
     A process that wants to be replaced replaces itself, or leaves that to its supervisor.
@@ -137,8 +150,14 @@ def _serve_here(session: Session, said: dict[str, Any], *, supervised: bool = Fa
         die_with_parent(signal.SIGTERM)
     app = session.app()
     announce(app, session)
+    serving = api.beside(session, app, port) if with_api else nullcontext()
+
+    async def run() -> "Node":
+        async with serving:
+            return await serve(app, _settings(session, app, said))
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        node = runner.run(serve(app, _settings(app, said)))
+        node = runner.run(run())
         sys.stdout.flush()
         sys.stderr.flush()
         if node.recycle and not supervised:
@@ -156,7 +175,7 @@ def _supervise(session: Session, said: dict[str, Any], processes: int) -> None:
     app = session.app()
     code = run_worker(
         str(app.import_path),
-        _settings(app, said),
+        _settings(session, app, said),
         processes=processes,
         told=lambda ended: announce_end(session, ended),
         command=[sys.executable, "-m", "tidemill", *sys.argv[1:], "--supervised"],
@@ -164,8 +183,9 @@ def _supervise(session: Session, said: dict[str, Any], processes: int) -> None:
     raise typer.Exit(code)
 
 
-def _settings(app: Tidemill, said: dict[str, Any]) -> WorkerSettings:
-    return msgspec.structs.replace(app.settings.worker, **said)
+def _settings(session: Session, app: Tidemill, said: dict[str, Any]) -> WorkerSettings:
+    """What flags say, else the configuration, else the application."""
+    return msgspec.structs.replace(app.settings.worker, **session.loaded.said("worker") | said)
 
 
 def _said(

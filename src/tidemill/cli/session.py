@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -14,8 +15,12 @@ from tidemill.cli.texts import Say
 from tidemill.engine import Engine
 from tidemill.errors import ConfigError
 
+if TYPE_CHECKING:
+    from tidemill.configuration import Configuration, Loaded
+
 T = TypeVar("T")
 APP_VARIABLE, URL_VARIABLE = "TIDEMILL_APP", "TIDEMILL_URL"
+CONFIG_VARIABLE, CONFIG_FILE = "TIDEMILL_CONFIG", "tidemill.yaml"
 _PLACE = "tidemill."
 
 Commands = Mapping[str, Callable[..., None]]
@@ -32,23 +37,45 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run of the command line. Flags have already won over the environment."""
+    """One run of the command line.
+
+    For `app_path` and `url`, flags have won over the environment, and that over the configuration,
+    which is kept as it was loaded.
+    """
 
     app_path: str | None
     url: str | None
     form: Form
     say: Say
+    loaded: "Loaded"
 
     @classmethod
     def of(cls, context: typer.Context) -> "Session":
-        """The session of the command that runs."""
+        """The session of the command that runs; raises `ConfigError` for a wrong configuration."""
+        session = cls.unchecked(context)
+        session.loaded.checked()
+        return session
+
+    @classmethod
+    def unchecked(cls, context: typer.Context, file: Path | None = None) -> "Session":
+        """The session of a command that looks at the configuration itself, of another file too."""
+        from tidemill.configuration import load
+
         said = context.meta
+        loaded = load(file or config_file(context), os.environ)
+        told = loaded.configuration
         return cls(
-            app_path=said.get(f"{_PLACE}app") or os.environ.get(APP_VARIABLE) or None,
-            url=said.get(f"{_PLACE}engine") or os.environ.get(URL_VARIABLE) or None,
+            app_path=said.get(f"{_PLACE}app") or os.environ.get(APP_VARIABLE) or told.app,
+            url=said.get(f"{_PLACE}engine") or os.environ.get(URL_VARIABLE) or told.url,
             form=said.get(f"{_PLACE}output", Form.TABLE),
             say=context.obj,
+            loaded=loaded,
         )
+
+    @property
+    def configuration(self) -> "Configuration":
+        """What the file and the environment say."""
+        return self.loaded.configuration
 
     def app(self) -> Tidemill:
         """The application that `-A` names; raises `ConfigError` when none is named."""
@@ -97,6 +124,15 @@ class Session:
                 return await work(operator, engine)
 
         return asyncio.run(opened())
+
+
+def config_file(context: typer.Context) -> Path | None:
+    """The configuration: that of `--config`, of the environment, else the one in this folder."""
+    named = context.meta.get(f"{_PLACE}config") or os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    here = Path(CONFIG_FILE)
+    return here if here.exists() else None
 
 
 def keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:

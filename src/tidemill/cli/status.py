@@ -2,20 +2,49 @@
 
 import asyncio
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from tidemill.app import Tidemill
-from tidemill.cli.output import print_json, show
-from tidemill.cli.queues import WAITING, queue_listing, queue_records
+from tidemill.cli.output import age, print_json, show
+from tidemill.cli.queues.look import queue_listing
 from tidemill.cli.records import plain
 from tidemill.cli.session import Form, Session
-from tidemill.engine import Engine, Stats
+from tidemill.engine import Engine, EngineInfo, Stats
+from tidemill.serving import Unserved, unserved
 from tidemill.task import State
+from tidemill.worker_record import WorkerInfo
+
+if TYPE_CHECKING:
+    from tidemill.app.queues import QueueInfo
 
 _CLEAR = "\x1b[H\x1b[2J"
 """Moves to the top left corner of a terminal and clears it."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What there is; `throughput` is how many tasks end per second."""
+
+    engine: EngineInfo
+    stats: Stats
+    throughput: float
+    queues: "list[QueueInfo]"
+    workers: list[WorkerInfo]
+
+    @property
+    def unserved(self) -> Unserved:
+        """What no live worker would take."""
+        return unserved(self.stats, [each.worker for each in self.workers if each.live])
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many tasks there are by state, zeros included."""
+        totals = dict.fromkeys((state.value for state in State), 0)
+        for each in self.stats.counts:
+            totals[each.state.value] += each.count
+        return totals
 
 
 def status(
@@ -26,77 +55,75 @@ def status(
         typer.Option("--interval", min=0.1, metavar="SECONDS", help="option.status.interval"),
     ] = 2.0,
 ) -> None:
-    """Show the engine and its queues, once or again and again."""
+    """Show the engine, its queues and workers, once or again and again."""
     session = Session.of(context)
 
     async def run(app: Tidemill, engine: Engine) -> None:
-        _show(session, engine, app, *await _look(app, engine))
+        _show(session, await _look(app, engine))
         while watch:
             await asyncio.sleep(interval)
-            found = await _look(app, engine)
+            seen = await _look(app, engine)
             if sys.stdout.isatty():
                 print(_CLEAR, end="")
-            _show(session, engine, app, *found)
+            _show(session, seen)
 
     session.run(run)
 
 
-async def _look(app: Tidemill, engine: Engine) -> tuple[Stats, float]:
-    """What there is, and how many tasks end per second."""
-    queues = await app.queue_statistics()
-    return await engine.stats(), sum(queue.throughput for queue in queues)
+async def _look(app: Tidemill, engine: Engine) -> Seen:
+    return Seen(
+        engine=engine.info,
+        throughput=sum(queue.throughput for queue in await app.queue_statistics()),
+        queues=await app.queues.list(),
+        workers=await app.workers(),
+        stats=await engine.stats(),
+    )
 
 
-def _show(session: Session, engine: Engine, app: Tidemill, stats: Stats, throughput: float) -> None:
-    unserved = _undeclared(stats, app) if session.app_path is not None else None
+def _show(session: Session, seen: Seen) -> None:
     if session.form is Form.TABLE:
-        _show_screen(session, engine, stats, throughput, unserved)
+        _show_screen(session, seen)
     else:
         record = {
-            "at": plain(stats.at),
-            "engine": plain(engine.info),
-            "totals": _totals(stats),
-            "throughput": throughput,
-            "queues": queue_records(stats),
-            "undeclared_types": unserved,
+            "at": plain(seen.stats.at),
+            "engine": plain(seen.engine),
+            "totals": seen.totals,
+            "throughput": seen.throughput,
+            "queues": queue_listing(seen.queues, seen.stats.at, session.say).records,
+            "workers": [_worker_record(each) for each in seen.workers],
+            "unserved_queues": plain(seen.unserved.queues),
+            "unknown_types": plain(seen.unserved.task_types),
         }
         print_json(record, indent=session.form is Form.JSON)
     sys.stdout.flush()
 
 
-def _show_screen(
-    session: Session,
-    engine: Engine,
-    stats: Stats,
-    throughput: float,
-    unserved: list[dict[str, Any]] | None,
-) -> None:
-    info, say = engine.info, session.say
+def _worker_record(info: WorkerInfo) -> dict[str, Any]:
+    record: dict[str, Any] = plain(info)
+    worker: dict[str, Any] = record.pop("worker")
+    return worker | record
+
+
+def _show_screen(session: Session, seen: Seen) -> None:
+    info, say = seen.engine, session.say
     print(say("status.engine", name=info.name, place=info.location, level=info.durability))
     for warning in info.warnings:
         print(say("status.warning", text=warning))
-    totals = _totals(stats)
-    counted = ", ".join(f"{say(f'state.{name}')} {n:,}" for name, n in totals.items() if n)
-    print(say("status.tasks", at=plain(stats.at)[:19] + "Z", counts=counted or "0"))
-    print(say("status.throughput", rate=f"{throughput:.3g}"))
-    if stats.queues:
+    counted = ", ".join(f"{say(f'state.{name}')} {n:,}" for name, n in seen.totals.items() if n)
+    print(say("status.tasks", at=plain(seen.stats.at)[:19] + "Z", counts=counted or "0"))
+    print(say("status.throughput", rate=f"{seen.throughput:.3g}"))
+    live = [each.worker for each in seen.workers if each.live]
+    running = sum(each.running for each in live)
+    print(say("status.workers", live=f"{len(live):,}", running=f"{running:,}"))
+    for each in seen.workers:
+        if not each.live:
+            silence = age((seen.stats.at - each.heard_at).total_seconds())
+            print(say("status.lost", worker=each.worker.name, age=silence))
+    if seen.queues:
         print()
-        show(session, queue_listing(stats))
-    for each in unserved or ():
-        print(say("status.undeclared", type=each["task_type"], count=f"{each['waiting']:,}"))
-
-
-def _totals(stats: Stats) -> dict[str, int]:
-    totals = dict.fromkeys((state.value for state in State), 0)
-    for each in stats.counts:
-        totals[each.state.value] += each.count
-    return totals
-
-
-def _undeclared(stats: Stats, app: Tidemill) -> list[dict[str, Any]]:
-    """Task types with waiting tasks that this application does not declare."""
-    waiting: dict[str, int] = {}
-    for each in stats.counts:
-        if each.state in WAITING and each.task_type not in app.task_types:
-            waiting[each.task_type] = waiting.get(each.task_type, 0) + each.count
-    return [{"task_type": name, "waiting": count} for name, count in sorted(waiting.items())]
+        show(session, queue_listing(seen.queues, seen.stats.at, say))
+    for queue in seen.unserved.queues:
+        print(say("status.unserved", queue=queue.queue, count=f"{queue.pending:,}"))
+    for unknown in seen.unserved.task_types:
+        count = f"{unknown.pending:,}"
+        print(say("status.unknown", type=unknown.task_type, queue=unknown.queue, count=count))

@@ -9,8 +9,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from tidemill.cli import (
+    api,
     backups,
     bench,
+    config,
     doctor,
     enqueue,
     failed,
@@ -22,11 +24,12 @@ from tidemill.cli import (
     stats,
     status,
     tasks,
+    workflows,
 )
 from tidemill.cli.session import Commands, Form, keep
 from tidemill.cli.texts import Say
 
-ANYWHERE = ("app", "engine", "output", "lang", "debug")
+ANYWHERE = ("app", "engine", "config", "output", "lang", "debug")
 """Options of the program that every command takes as well, so that they may stand anywhere."""
 
 _PYTHON_TYPE = re.compile(r" <(?:list\[)?str\]?>")
@@ -60,6 +63,7 @@ def command_tree(say: Say) -> Any:
         "up": serve.up,
         "worker": serve.worker,
         "scheduler": serve.scheduler,
+        "api": api.api,
         "enqueue": enqueue.enqueue,
         "status": status.status,
         "stats": stats.stats,
@@ -69,6 +73,7 @@ def command_tree(say: Say) -> Any:
         "prune": prune.prune,
         "backup": backups.backup,
         "restore": backups.restore,
+        "openapi": api.openapi,
     }
     for name, run in single.items():
         program.command(name, help=name, cls=Command)(run)
@@ -76,7 +81,9 @@ def command_tree(say: Say) -> Any:
         "task": tasks.COMMANDS,
         "queue": queues.COMMANDS,
         "failed": failed.COMMANDS,
+        "workflow": workflows.COMMANDS,
         "schedule": schedules.COMMANDS,
+        "config": config.COMMANDS,
         "bench": bench.COMMANDS,
     }
     for group, commands in groups.items():
@@ -148,6 +155,12 @@ def _program(
             "--engine", metavar="URL", help="option.engine", callback=keep, expose_value=False
         ),
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config", metavar="FILE", help="option.config", callback=keep, expose_value=False
+        ),
+    ] = None,
     output: Annotated[
         Form | None,
         typer.Option("-o", "--output", help="option.output", callback=keep, expose_value=False),
@@ -167,6 +180,6 @@ def _program(
     ] = False,
 ) -> None:
     """Print the help page when no command is given."""
-    del app, engine, output, lang, debug, version  # their callbacks have taken them
+    del app, engine, config, output, lang, debug, version  # their callbacks have taken them
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -26,6 +26,8 @@ from tidemill.ids import IdMaker
 from tidemill.outcome import Outcome
 from tidemill.scheduler import Scheduler
 from tidemill.task import DEFAULT_LEASE, Claim, State, Task
+from tidemill.task_type import TaskType
+from tidemill.worker.batches import BatchPool
 from tidemill.worker.belt import Belt
 from tidemill.worker.chronicle import ending_of
 from tidemill.worker.decided import Decided
@@ -34,7 +36,7 @@ from tidemill.worker.pools import LoopPool, ThreadPool
 from tidemill.worker.ports import Shared
 from tidemill.worker.reports import NOTHING, Report, Reports
 from tidemill.worker.resources import Resources
-from tidemill.worker.run import Run
+from tidemill.worker.run import Pool, Run
 from tidemill.worker.settler import Settler
 from tidemill.worker.slots import Slots
 from tidemill.worker.verdict import Ending
@@ -53,7 +55,8 @@ class Harness:
     engine than `memory://`, such as SQLite for tasks that use `ctx.transaction()`.
 
     Delays, retries and expiry follow the harness's clock, which `advance` and `run_for` move;
-    timeouts are measured in real time. While the harness is open the application works on its
+    timeouts are measured in real time. What is due of a batch task type is one batch, up to its
+    size. While the harness is open the application works on its
     engine, whatever its URL says.
     """
 
@@ -105,6 +108,14 @@ class Harness:
         self._on_loop = LoopPool(self._slots, shared, self._app.middleware)
         self._on_thread = ThreadPool(self._slots, shared, self._app.middleware)
         opening.push_async_callback(self._on_thread.close)
+        self._batches = {
+            task_type.name: BatchPool(task_type, task_type.batch, shared)
+            for task_type in self._app.task_types.values()
+            if task_type.batch is not None
+        }
+        for pool in self._batches.values():
+            pool.hurry()
+            opening.push_async_callback(pool.close)
         belt: Belt[Decided] = Belt(BATCH)
         self._executor = Executor(
             self._engine,
@@ -197,7 +208,7 @@ class Harness:
         started: Counter[str] = Counter()
         while True:
             await self._promote()
-            claims = await self._claim() if self._slots.free > 0 else []
+            claims = await self._claim()
             started.update(claim.ref.task_id for claim in claims)
             if len(started) > MOST_TASKS or max(started.values(), default=0) > MOST_ATTEMPTS:
                 [(_, attempts)] = started.most_common(1)
@@ -228,27 +239,40 @@ class Harness:
             pass
 
     async def _claim(self) -> list[Claim]:
+        singly = frozenset(self._app.task_types) - self._batches.keys()
+        claims = await self._claim_for(self._slots, singly)
+        for name, pool in self._batches.items():
+            claims += await self._claim_for(pool.slots, frozenset({name}))
+        return claims
+
+    async def _claim_for(self, slots: Slots, task_types: frozenset[str]) -> list[Claim]:
+        if slots.free <= 0:
+            return []
         return await self._engine.claim(
             ClaimRequest(
                 claim_id=self._ids.make(),
                 worker=WORKER,
                 queues=None,
-                task_types=frozenset(self._app.task_types),
-                limit=self._slots.free,
-                alone=self._slots.free,
+                task_types=task_types,
+                limit=slots.free,
+                alone=slots.free,
             )
         )
 
     def _start(self, claims: list[Claim]) -> None:
         for claim in claims:
             task_type = self._app.task_types[claim.task_type]
-            pool = self._on_loop if task_type.is_async else self._on_thread
-            run = Run(claim, task_type, pool)
+            run = Run(claim, task_type, self._pool_of(task_type))
             self._held[run] = None
             self._executor.start([run])
             self._app.bus.emit(
                 TaskStarted(claim.ref.task_id, claim.task_type, claim.queue, claim.attempt, WORKER)
             )
+
+    def _pool_of(self, task_type: TaskType) -> Pool:
+        if task_type.batch is not None:
+            return self._batches[task_type.name]
+        return self._on_loop if task_type.is_async else self._on_thread
 
     async def _extend(self) -> None:
         """Bring the engine what runs have reported, and tell them that they are cancelled."""

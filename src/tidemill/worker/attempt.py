@@ -1,14 +1,18 @@
 """One attempt, from the payload to the verdict: the same in a worker and in its child processes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from tidemill.app import Middleware
 from tidemill.context import Context, Ports, Suspended
+from tidemill.errors import EngineUnavailable
+from tidemill.inputs import INPUTS
 from tidemill.outcome import Completed, Snoozed, Waiting
 from tidemill.task import Claim
 from tidemill.task_type import TaskType
+from tidemill.worker.inputs import payload_of
 from tidemill.worker.middleware import wrap
 from tidemill.worker.verdict import Verdict, raised, returned
 
@@ -16,6 +20,9 @@ Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
 """Runs a task function with its arguments where it belongs: on the loop or on a thread."""
 
 Listening = Callable[[], Ports]
+
+PAUSE = timedelta(seconds=1)
+"""Before a step is run again whose inputs the engine did not give."""
 
 
 async def attempt(
@@ -32,7 +39,13 @@ async def attempt(
     """
     context = None
     try:
-        arguments = task_type.signature.load(claim.payload)
+        payload = claim.payload
+        if INPUTS in claim.headers:
+            try:
+                payload = await payload_of(claim, ports())
+            except EngineUnavailable as problem:  # no fault of the task: this attempt counts not
+                return Verdict(Snoozed(PAUSE, f"its inputs could not be read: {problem}"))
+        arguments = task_type.signature.load(payload)
         name = task_type.signature.context_parameter
         if name is None and not middleware:
             value = await call(task_type.function, arguments)

@@ -16,6 +16,7 @@ from tidemill.engine import Transaction
 from tidemill.errors import EngineRefused, EngineUnavailable, SoftTimeout
 from tidemill.task import Claim, LogLine, Progress, Task
 from tidemill.worker.attempt import attempt
+from tidemill.worker.attempts import attempts
 from tidemill.worker.failure import describe
 from tidemill.worker.interrupt import Interruptible
 from tidemill.worker.loading import import_app
@@ -135,11 +136,15 @@ class _Child:
         """Run one claim through middleware and function; its verdict."""
         self._softened = False
         task_type = self._app.task_types[claim.task_type]
+        call = self._on_loop if task_type.is_async else self._on_thread
         try:
+            if task_type.batch is not None:
+                [verdict] = await attempts(task_type, [claim], call=call, ports=lambda _: self)
+                return verdict
             return await attempt(
                 task_type,
                 claim,
-                call=self._on_loop if task_type.is_async else self._on_thread,
+                call=call,
                 ports=lambda: self,
                 middleware=self._app.middleware,
             )

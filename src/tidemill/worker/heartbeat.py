@@ -7,7 +7,7 @@ it its leases. Native code that never gives up the interpreter lock stalls this 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from tidemill.events import Bus, EngineLost, EngineRecovered
 from tidemill.worker.insist import BACKOFF
 from tidemill.worker.reports import NOTHING, Report, Reports
 from tidemill.worker.run import Run
+from tidemill.worker_record import TELL_EVERY
 
 GATHER = 0.02
 """Seconds for which progress gathers before it is sent: half of the 50 ms that it may take."""
@@ -34,8 +35,8 @@ class Heartbeat:
 
     Queues with a short lease of their own make it faster: a third of the shortest lease. `held`
     gives all runs; `answered` is called on the worker's loop with what the engine said of each. A
-    worker loop that has not moved for `stall` gets no more extensions. `broken` ends when the
-    thread cannot go on.
+    worker loop that has not moved for `stall` gets no more extensions. Every 5 s `present` says
+    that the worker is here, unless it stalls. `broken` ends when the thread cannot go on.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Heartbeat:
         reports: Reports,
         held: Callable[[], Iterable[Run]],
         answered: Callable[[Answers], None],
+        present: Callable[[Engine], Awaitable[None]],
     ) -> None:
         self._session = engine.session()
         self._bus = bus
@@ -58,6 +60,7 @@ class Heartbeat:
         self._reports = reports
         self._held = held
         self._answered = answered
+        self._present = present
         self._worker_loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._worker_loop.create_future()
         self._asked_at: float | None = None
@@ -101,7 +104,8 @@ class Heartbeat:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._reports.when_first(self._wake)
-        next_at = time.monotonic() + self._interval
+        telling = asyncio.ensure_future(self._tell_presence())
+        next_at = time.monotonic()  # at once: a queue's own lease may be short
         try:
             while not self._stopping:
                 with suppress(TimeoutError):
@@ -115,7 +119,15 @@ class Heartbeat:
                     next_at = time.monotonic() + pause
         finally:
             self._reports.when_first(None)
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
             await self._session.close()
+
+    async def _tell_presence(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_EVERY.total_seconds())
+            if self._reviewed_at > 0 and not self._stalled(ask=False):
+                await self._present(self._session)
 
     async def _attend(self, *, all_due: bool) -> float:
         """Extend what is due, and answer how long to wait for the next time."""
@@ -139,7 +151,8 @@ class Heartbeat:
             return
         await self._session.migrate()
         queues = (await self._session.stats()).queues
-        leases = [queue.lease.total_seconds() for queue in queues if queue.lease is not None]
+        own = [queue.definition.lease for queue in queues]
+        leases = [lease.total_seconds() for lease in own if lease is not None]
         self._interval = min([self._most, *(lease / 3 for lease in leases)])
         self._reviewed_at = time.monotonic()
 

@@ -49,7 +49,7 @@ class LoopPool:
         brake = LoopBrake(run.body)
         run.brake = brake
         began(run)
-        call = _awaited if soft_limit(run.task_type, run.claim) is None else _interruptible(brake)
+        call = awaited if soft_limit(run.task_type, run.claim) is None else interruptible(brake)
         return attempt(
             run.task_type,
             run.claim,
@@ -59,16 +59,19 @@ class LoopPool:
         )
 
 
-def _awaited(
+def awaited(
     function: Callable[..., Any], arguments: Mapping[str, object]
 ) -> Coroutine[Any, Any, Any]:
+    """Call an async function; it stops by cancellation only."""
     coroutine: Coroutine[Any, Any, Any] = function(**arguments)
     return coroutine
 
 
-def _interruptible(
+def interruptible(
     brake: LoopBrake,
 ) -> Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]:
+    """Calls an async function so that the brake can soften it."""
+
     def call(function: Callable[..., Any], arguments: Mapping[str, object]) -> Awaitable[Any]:
         brake.inside = Interruptible(function(**arguments))
         return brake.inside

@@ -11,14 +11,16 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import psutil
 
 from tidemill.app import Tidemill
+from tidemill.app.declared_queues import reconcile_queues
 from tidemill.engine import ClaimRequest, Engine, Hold
 from tidemill.events import (
     LeaseLost,
@@ -31,7 +33,8 @@ from tidemill.events import (
 from tidemill.outcome import Outcome, Released
 from tidemill.settings import WorkerSettings
 from tidemill.task import Claim, State
-from tidemill.task_type import Isolation
+from tidemill.task_type import Isolation, TaskType
+from tidemill.worker.batches import BatchPool
 from tidemill.worker.belt import Belt
 from tidemill.worker.children import ChildPool
 from tidemill.worker.chronicle import KIND_OF, ending_of
@@ -42,6 +45,7 @@ from tidemill.worker.heartbeat import Answers, Heartbeat
 from tidemill.worker.insist import insist
 from tidemill.worker.pools import LoopPool, ThreadPool
 from tidemill.worker.ports import Shared
+from tidemill.worker.presence import Presence
 from tidemill.worker.reports import Reports
 from tidemill.worker.resources import Resources
 from tidemill.worker.run import Pool, Run
@@ -67,16 +71,38 @@ MIB = 1024 * 1024
 
 
 class Pools(NamedTuple):
-    """Where tasks run: by the isolation of their type, or apart, each alone in a child process."""
+    """Where tasks run: by the isolation of their type, or apart, each alone in a child process.
+
+    Each batch task type has a pool of its own, by its name.
+    """
 
     loop: LoopPool
     thread: ThreadPool
     process: ChildPool
     apart: ChildPool
+    batches: Mapping[str, BatchPool]
 
-    def by_isolation(self) -> dict[Isolation, Pool]:
-        """The pools that isolations name."""
-        return {"loop": self.loop, "thread": self.thread, "process": self.process}
+    def of(self, task_type: TaskType) -> Pool:
+        """The pool of a task type."""
+        if task_type.batch is not None:
+            return self.batches[task_type.name]
+        own: dict[Isolation, Pool] = {
+            "loop": self.loop,
+            "thread": self.thread,
+            "process": self.process,
+        }
+        return own[task_type.isolation]
+
+    def hurry(self) -> None:
+        """Run what is collected now: nothing more will come."""
+        for pool in self.batches.values():
+            pool.hurry()
+
+    async def close(self) -> None:
+        """End what the pools hold."""
+        pools: list[Pool] = [self.loop, self.thread, self.process, self.apart]
+        for pool in (*pools, *self.batches.values()):
+            await pool.close()
 
 
 class Worker:
@@ -146,7 +172,7 @@ class Worker:
         that refuses. Cancelling it drains without grace.
         """
         self._loop = asyncio.get_running_loop()
-        engine = await self._unless_drained(insist("open", self._app.engine, self._app.bus))
+        engine = await self._unless_drained(insist("open", self._opened, self._app.bus))
         if engine is None:
             return
         resources = Resources()
@@ -155,6 +181,12 @@ class Worker:
             await self._work(engine, resources)
         finally:
             await resources.close()
+
+    async def _opened(self) -> Engine:
+        """The engine, with the queues as the application declares them before anything starts."""
+        engine = await self._app.engine()
+        await reconcile_queues(self._app, engine)
+        return engine
 
     async def _unless_drained(self, opening: Coroutine[Any, Any, Engine]) -> Engine | None:
         opened = asyncio.ensure_future(opening)
@@ -177,9 +209,11 @@ class Worker:
             self._reports,
             settled=self._settled,
             dropped=self._forget,
-            overdue=self._overdue,
+            overdue=partial(self._overdue, pools),
         )
         settler = Settler(engine, bus, belt, self._reports, self._settled)
+        known = tuple(sorted(self._app.task_types))
+        presence = Presence(self.name, settings, known, lambda: self.running)
         heartbeat = Heartbeat(
             engine,
             bus,
@@ -189,8 +223,10 @@ class Worker:
             reports=self._reports,
             held=lambda: self._held,
             answered=self._answered,
+            present=presence.tell,
         )
         claimers = self._claimers(engine, belt, pools, self._deliver(executor, belt, pools))
+        await presence.tell(engine)
         heartbeat.start()
         bus.emit(WorkerStarted(self.name, settings.queues or (), settings.concurrency))
         claiming = [asyncio.ensure_future(claimer.run()) for claimer in claimers]
@@ -210,14 +246,15 @@ class Worker:
             bus.emit(WorkerDraining(self.name, self.running, self._reason))
             for claimer in claimers:
                 claimer.stop()
+            pools.hurry()
             await self._finish(claiming)
             for task in (settling, watching, draining, *claiming):
                 task.cancel()
             await asyncio.gather(settling, watching, draining, *claiming, return_exceptions=True)
             await heartbeat.stop()
+            await presence.withdraw(engine)
             executor.close()
-            for pool in pools:
-                await pool.close()
+            await pools.close()
             bus.emit(WorkerStopped(self.name, self._released))
 
     # the stages
@@ -235,6 +272,11 @@ class Worker:
                 keep=settings.children,
             ),
             apart=ChildPool(Slots(SUSPECTS), shared, self._app, settings.child_memory_mib, keep=0),
+            batches={
+                task_type.name: BatchPool(task_type, task_type.batch, shared)
+                for task_type in self._app.task_types.values()
+                if task_type.batch is not None
+            },
         )
 
     def _claimers(
@@ -244,10 +286,9 @@ class Worker:
         pools: Pools,
         deliver: Callable[[Sequence[Claim]], None],
     ) -> list[Claimer]:
-        by_isolation: dict[Isolation, Pool] = pools.by_isolation()
-        names: dict[Isolation, set[str]] = {"loop": set(), "thread": set(), "process": set()}
+        names: dict[Pool, set[str]] = {}
         for task_type in self._app.task_types.values():
-            names[task_type.isolation].add(task_type.name)
+            names.setdefault(pools.of(task_type), set()).add(task_type.name)
         return [
             Claimer(
                 engine,
@@ -256,7 +297,7 @@ class Worker:
                     claim_id="",
                     worker=self.name,
                     queues=self._settings.queues,
-                    task_types=frozenset(names[isolation]),
+                    task_types=frozenset(served),
                     limit=0,
                     lease=self._settings.lease,
                 ),
@@ -266,8 +307,7 @@ class Worker:
                 allowance=self._allowance,
                 deliver=deliver,
             )
-            for isolation, pool in by_isolation.items()
-            if names[isolation]
+            for pool, served in names.items()
         ]
 
     def _allowance(self) -> int:
@@ -281,12 +321,11 @@ class Worker:
         pools: Pools,
     ) -> Callable[[Sequence[Claim]], None]:
         task_types, bus = self._app.task_types, self._app.bus
-        own = pools.by_isolation()
 
         def run_of(claim: Claim) -> Run:
             task_type = task_types[claim.task_type]
             apart = claim.alone and pools.apart.usable
-            return Run(claim, task_type, pools.apart if apart else own[task_type.isolation])
+            return Run(claim, task_type, pools.apart if apart else pools.of(task_type))
 
         def deliver(claims: Sequence[Claim]) -> None:
             runs = [run_of(claim) for claim in claims]
@@ -330,8 +369,10 @@ class Worker:
         if self._draining.is_set():
             self._changed.set()
 
-    def _overdue(self, run: Run) -> None:
+    def _overdue(self, pools: Pools, run: Run) -> None:
         claim = run.claim
+        if claim.task_type in pools.batches:
+            pools.batches[claim.task_type].hand_back()
         self._drain_to_recycle(f"{claim.task_type} {claim.ref.task_id} outlived its timeout")
 
     def _answered(self, answers: Answers) -> None:

@@ -53,9 +53,11 @@ def returned(task_type: TaskType, value: Any) -> Outcome:
             return Completed()
 
 
-def raised(task_type: TaskType, claim: Claim, error: BaseException) -> Outcome:
-    """The outcome of a function that raised."""
-    return _by_policy(task_type, claim, error, describe(error))
+def raised(
+    task_type: TaskType, claim: Claim, error: BaseException, described: TaskError | None = None
+) -> Outcome:
+    """The outcome of a function that raised; `described` is the error as text, if that is known."""
+    return _by_policy(task_type, claim, error, described or describe(error))
 
 
 def ended(task_type: TaskType, claim: Claim, ending: Ending) -> Outcome | None:

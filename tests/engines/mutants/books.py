@@ -13,7 +13,7 @@ from tidemill.outcome import Settlement
 from tidemill.task import Progress, State
 
 
-class _Keeping(MemoryEngine):
+class Keeping(MemoryEngine):
     """Keeps its books another way."""
 
     books: type[Books] = Books
@@ -28,7 +28,7 @@ class _NoAdmission(Books):
         return
 
 
-class LimitSlotLeaked(_Keeping):
+class LimitSlotLeaked(Keeping):
     """A task that ends keeps its slot for ever."""
 
     books = _NoAdmission
@@ -39,7 +39,7 @@ class _KeysKept(Books):
         return
 
 
-class UniqueKeyLeaked(_Keeping):
+class UniqueKeyLeaked(Keeping):
     """A task that ends keeps its key."""
 
     books = _KeysKept
@@ -61,7 +61,7 @@ class _PromotionsUntold(Books):
             super().tell(record, cause, now, progress)
 
 
-class FeedDropsAnEntry(_Keeping):
+class FeedDropsAnEntry(Keeping):
     """Forgets to tell of promotions."""
 
     books = _PromotionsUntold
@@ -76,7 +76,7 @@ class _RemovedCounted(Books):
         super().remove(gone, now)
 
 
-class StatsDrift(_Keeping):
+class StatsDrift(Keeping):
     """Keeps its counts by hand, and forgets removals."""
 
     books = _RemovedCounted

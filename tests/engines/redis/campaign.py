@@ -1,5 +1,6 @@
 """A random use of every feature of an engine, and the end of all that it made."""
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -14,6 +15,7 @@ from tidemill.engine import (
     QueueDefinition,
     Resolution,
 )
+from tidemill.errors import QueueFull
 from tidemill.outcome import (
     Cancelled,
     Completed,
@@ -25,7 +27,17 @@ from tidemill.outcome import (
     Snoozed,
     Waiting,
 )
-from tidemill.task import Claim, Limit, LogLine, NewTask, Progress, Retention, UniqueKey
+from tidemill.rates import Rate
+from tidemill.task import (
+    After,
+    Claim,
+    Limit,
+    LogLine,
+    NewTask,
+    Progress,
+    Retention,
+    UniqueKey,
+)
 from tidemill.testing.builders import BROKE
 from tidemill.testing.lab import NO_TIME, Lab
 
@@ -71,6 +83,7 @@ class Campaign:
             expires_at=pick((None, None, None, soon)),
             unique=pick((None, None, self.unique())),
             limit=pick((None, None, Limit(pick("kl"), pick((1, 2))))),
+            after=pick((None, None, self.after())),
             retention=pick((Retention(), Retention(NO_TIME, MINUTE, DAY))),
             user_id=pick((None, "u1", "u2")),
             project_id=pick((None, "p")),
@@ -84,8 +97,18 @@ class Campaign:
         ends: tuple[Literal["start", "end"], ...] = ("start", "end")
         pick = self.random.choice
         return UniqueKey(
-            pick("xy"), pick(ends), pick(on_conflicts), lasting=pick((None, None, MINUTE))
+            pick("xy"),
+            pick(ends),
+            pick(on_conflicts),
+            lasting=pick((None, None, MINUTE)),
+            cached=pick((None, None, MINUTE)),
+            within=pick((None, MINUTE)),
         )
+
+    def after(self) -> After:
+        policies: tuple[Literal["fail", "skip", "continue"], ...] = ("fail", "skip", "continue")
+        pick = self.random.choice
+        return After(self.some_ids(), pick(policies), pick((False, False, True)))
 
     def tasks(self, most: int) -> tuple[NewTask, ...]:
         made = tuple(self.task() for _ in range(self.random.randint(0, most)))
@@ -102,7 +125,8 @@ class Campaign:
         return (LogLine(self.lab.now(), "info", "here", 1),) * self.random.randint(0, 2)
 
     async def enqueue(self) -> None:
-        await self.lab.engine.enqueue(self.tasks(4))
+        with contextlib.suppress(QueueFull):
+            await self.lab.engine.enqueue(self.tasks(4))
 
     async def claim(self) -> None:
         limit, worker = self.random.choice((1, 3, 10)), self.random.choice(("w1", "w2", "w3"))
@@ -167,9 +191,19 @@ class Campaign:
         await self.lab.engine.restore(tasks)
 
     async def queue(self) -> None:
-        name = self.random.choice(QUEUES)
-        await self.lab.engine.pause(name, paused=self.random.choice((False, False, True)))
-        await self.lab.engine.configure([QueueDefinition(name, self.random.randint(1, 3), MINUTE)])
+        pick = self.random.choice
+        name = pick(QUEUES)
+        await self.lab.engine.pause(name, paused=pick((False, False, True)))
+        definition = QueueDefinition(
+            name,
+            weight=self.random.randint(1, 3),
+            lease=MINUTE,
+            concurrency=pick((None, None, 2)),
+            worker_concurrency=pick((None, None, 1)),
+            rate=pick((None, None, Rate(3, MINUTE, 2))),
+            capacity=pick((None, None, 20)),
+        )
+        await self.lab.engine.configure([definition])
 
     async def read(self) -> None:
         await self.lab.find(tags=("t",), user_id="u1")
@@ -183,6 +217,7 @@ class Campaign:
             since=self.lab.now(-DAY),
             until=self.lab.now(DAY),
             resolution=self.random.choice(tuple(Resolution)),
+            together=self.random.choice((False, True)),
         )
         await self.lab.engine.history(query)
 
@@ -190,7 +225,12 @@ class Campaign:
         """Let every task that there is come to its end, and remove all of them."""
         for name in QUEUES:
             await self.lab.engine.pause(name, paused=False)
-        for _ in range(200):
+            await self.lab.engine.configure([QueueDefinition(name)])
+        for turn in range(200):
+            if (
+                turn == 50
+            ):  # what is left waits in a circle: a parent for a child that comes after it
+                await self.lab.engine.cancel(self.ids)
             self.lab.clock.advance(2 * MINUTE)
             await self.lab.engine.promote(1000)
             await self.lab.engine.reclaim(1000)

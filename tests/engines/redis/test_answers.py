@@ -270,7 +270,7 @@ async def test_pause_and_configure_are_made_again(behind: str) -> None:
         wanted = QueueDefinition("q", 7, MINUTE)
         await cut.answer("queues", lambda: cut.lab.engine.configure([wanted]))
         (queue,) = (await cut.lab.engine.stats()).queues
-        assert (queue.paused, queue.weight, queue.lease) == (True, 7, MINUTE)
+        assert (queue.paused, queue.definition) == (True, wanted)
 
 
 @pytest.mark.parametrize("name", ["documents", "find", "stats", "feed", "read", "marks", "history"])

@@ -158,3 +158,54 @@ async def test_a_restored_tally_goes_on_being_counted(url: str) -> None:
         await complete(lab, 1)
         (tally,) = await read(lab)
         assert (tally.completed, tally.runs, tally.waits) == (5, {0: 1, 1: 0, 2: 1}, {0: 1})
+
+
+def added_up(tallies: list[Tally]) -> dict[Any, int]:
+    sums: Counter[Any] = Counter()
+    for each in tallies:
+        sums[each.at] += each.completed
+    return dict(sums)
+
+
+async def test_the_total_of_a_stretch_is_kept_once_a_later_one_has_begun(single: str) -> None:
+    async with opened(single, clock=LabClock()) as lab, looking(single) as look:
+        totals = look.key("totals", "minute")
+        for expected in range(3):
+            await complete(lab, 2)
+            await read(lab)  # what waits is added up
+            assert await look.ask("HLEN", totals) == expected
+            lab.clock.advance(MINUTE)
+        together = await read(lab, together=True)
+        assert [each.completed for each in together] == [2, 2, 2]
+        assert {(each.queue, each.task_type) for each in together} == {("", "")}
+
+
+async def test_totals_are_right_whatever_comes_into_past_stretches(url: str) -> None:
+    async with opened(url, clock=LabClock()) as lab:
+        lab.clock.advance(DAY)
+        for _ in range(3):
+            await complete(lab, 1)
+            lab.clock.advance(MINUTE)
+        for minutes_ago in (2, 7, 1, 3):
+            kept = [minute_of(lab, minutes_ago, queue) for queue in ("default", "q")]
+            await lab.engine.restore([], tallies=kept)
+            for _ in range(2):
+                together = await read(lab, together=True)
+                assert {each.at: each.completed for each in together} == added_up(await read(lab))
+        filtered = await read(lab, together=True, queues=frozenset({"q"}))
+        assert {each.at: each.completed for each in filtered} == added_up(
+            await read(lab, queues=frozenset({"q"}))
+        )
+
+
+async def test_totals_go_with_their_stretches(url: str) -> None:
+    async with opened(url, clock=LabClock()) as lab, looking(url) as look:
+        await complete(lab, 1)
+        lab.clock.advance(MINUTE)
+        await complete(lab, 1)
+        await read(lab)
+        assert await look.ask("HLEN", look.key("totals", "minute")) == 1
+        lab.clock.advance(3 * DAY)
+        await lab.engine.prune(10)
+        assert not await look.ask("EXISTS", look.key("totals", "minute"))
+        assert await read(lab, together=True) == []

@@ -26,7 +26,7 @@ MINUTE = timedelta(minutes=1)
 FIXED = {"meta", "known", "ledger", "feed", "queues", "lanes", "marks", "indexed"}
 """The keys of a store without tasks; these few grow with its queues, schedules and documents."""
 
-FIXED_BY = {"dlq:", "documents:", "fires:", "stretches:", "tallies:"}
+FIXED_BY = {"dlq:", "documents:", "fires:", "stretches:", "tallies:", "totals:"}
 """The same, one for each queue, kind, schedule, or stretch of the history."""
 
 
@@ -255,7 +255,11 @@ async def test_after_everything_is_pruned_only_the_fixed_keys_are_left(url: str,
         assert {name.partition(":")[0] for name in used} >= {"task", "claims", "prune", "index"}
         fixed = {name for name in left if name.startswith(tuple(FIXED_BY))}
         assert left - temporary - fixed <= FIXED
-        by_day = {each for each in fixed if re.match(r"(tallies:(hour|day)/|stretches:)", each)}
+        by_day = {
+            each
+            for each in fixed
+            if re.match(r"(tallies:(hour|day)/|stretches:|totals:(hour|day))", each)
+        }
         assert fixed - by_day <= {
             *(f"dlq:{queue}" for queue in QUEUES),
             *(f"documents:{kind}" for kind in ("kind", SCHEDULE)),

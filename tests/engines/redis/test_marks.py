@@ -7,6 +7,7 @@ import pytest
 
 from tests.engines.redis.hands import looking, opened
 from tidemill.engine import FIRES_KEPT, SCHEDULE, Fire, Fired, Firing, Mark, Put
+from tidemill.engines.redis import documents
 from tidemill.engines.redis import marks as reading
 from tidemill.engines.redis.cluster import ClusterEngine
 from tidemill.engines.redis.keys import DIRECTORY
@@ -117,7 +118,7 @@ async def test_a_removed_schedule_is_forgotten_although_its_remover_died(spread:
         await lab.engine.put([Put(SCHEDULE, "nightly", b"{}")])
         await lab.engine.fire([firing(lab, lab.now(), queue="a")])
         assert isinstance(lab.engine, ClusterEngine)
-        await lab.engine._shard(DIRECTORY).put([Put(SCHEDULE, "nightly", None)])
+        await documents.put(lab.engine._shards.directory, [Put(SCHEDULE, "nightly", None)])
         assert (await mark(lab)).count == 1
         await other.engine.promote(10)
         assert await mark(lab) == Mark("nightly")

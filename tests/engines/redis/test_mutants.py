@@ -11,7 +11,7 @@ from tests.engines.makers import Servers
 from tidemill.clock import Clock
 from tidemill.engine import Engine
 from tidemill.engines import open_engine
-from tidemill.engines.redis import history, marks, restore, shard
+from tidemill.engines.redis import documents, feed, history, marks, restore, shard
 from tidemill.engines.redis.scripts import Script, script
 from tidemill.testing import RULES, check_rule
 
@@ -64,8 +64,8 @@ MUTANTS = (
     ),
     Mutant(
         "plain tasks settle twice",
-        "if state ~= RUNNING or not is_plain(mask) or held",
-        "if not is_plain(mask) or held",
+        "if state ~= RUNNING or not PLAIN[mask] or held",
+        "if not PLAIN[mask] or held",
         "a_bare_completion_twice_is_one",
     ),
     Mutant(
@@ -124,8 +124,8 @@ MUTANTS = (
     ),
     Mutant(
         "parents are not told",
-        "STATES.tell_parents(record)\nend",
-        "end",
+        "tell_of_end(OVER[at])",
+        "",
         "the_last_child_lets_its_parent_go_on_whatever_became_of_it",
     ),
     Mutant(
@@ -160,8 +160,8 @@ MUTANTS = (
     ),
     Mutant(
         "a pause is ignored",
-        "and not queue_named(queue).paused then",
-        "then",
+        "number = queue.paused and 0 or NO_LIMIT",
+        "number = NO_LIMIT",
         "a_paused_queue_gives_nothing_and_what_runs_goes_on",
     ),
     Mutant(
@@ -286,20 +286,20 @@ MUTANTS = (
     ),
     Mutant(
         "a restored task overwrites",
-        "if load(id) then\n    return 0",
-        "if false then\n    return 0",
+        "if load(id) then\n    return nil",
+        "if false then\n    return nil",
         "a_known_id_is_left_as_it_is",
     ),
     Mutant(
         "a restored task has no key",
-        "take_key(record)\n  end",
-        "end",
+        "take_key(record)\n  if was",
+        "if was",
         "a_restored_task_takes_its_unique_key_if_it_is_free",
     ),
     Mutant(
         "a cancelled task runs after a restore",
-        "elseif cancelled then",
-        "elseif false then",
+        "if was == 'cancelled' then",
+        "if false then",
         "a_task_whose_cancel_was_requested_is_cancelled",
     ),
     Mutant(
@@ -344,6 +344,144 @@ MUTANTS = (
         "KEY.prune, '-inf', '+inf'",
         "final_tasks_are_removed_when_their_retention_is_over",
     ),
+    Mutant(
+        "concurrency is ignored",
+        "(queue.concurrency or NO_LIMIT) - all",
+        "NO_LIMIT",
+        "a_queue_gives_no_more_than_its_concurrency",
+    ),
+    Mutant(
+        "worker concurrency is ignored",
+        "(queue.worker_concurrency or NO_LIMIT) - own",
+        "NO_LIMIT",
+        "the_worker_concurrency_counts_what_ran_before_it_was_set",
+    ),
+    Mutant(
+        "a full queue wakes nobody",
+        "and has_ready(name) then\n      WOKEN[name] = true",
+        "and has_ready(name) then",
+        "an_end_wakes_who_waits_at_a_full_queue",
+    ),
+    Mutant(
+        "a rate is not spent",
+        "rates().spend(queue, taken[name])",
+        "local _",
+        "a_burst_starts_at_once_and_then_one_for_each_interval",
+    ),
+    Mutant(
+        "a pause saves up more than a burst",
+        "return math.max(0, (queue.owed or 0) - flown)",
+        "return (queue.owed or 0) - flown",
+        "a_pause_saves_up_a_burst_and_no_more",
+    ),
+    Mutant(
+        "another rate goes on with the bucket",
+        "queue.owed, queue.at = nil, nil",
+        "",
+        "the_same_rate_again_goes_on_and_another_begins_anew",
+    ),
+    Mutant(
+        "capacity is ignored",
+        "local without_room = LEDGER.limited and full(batch)",
+        "local without_room = false",
+        "a_full_queue_refuses_more",
+    ),
+    Mutant(
+        "only pending tasks count against a capacity",
+        "and waits_for_its_turn(state) then",
+        "and state == 'pending' then",
+        "a_full_queue_refuses_more",
+    ),
+    Mutant(
+        "a join starts with each that ends",
+        "left[waiter] = before - redis.call('SREM', key, name)",
+        "redis.call('SREM', key, name)\n    left[waiter], before = 0, 1",
+        "a_task_waits_for_all_of_its_upstream_tasks",
+    ),
+    Mutant(
+        "what breaks is ignored",
+        "if not broken or fail == 'continue' then",
+        "if true then",
+        "a_failed_upstream_task_ends_what_comes_after_it_as_it_says",
+    ),
+    Mutant(
+        "continue is ignored",
+        "if not broken or fail == 'continue' then",
+        "if not broken then",
+        "a_failed_upstream_task_ends_what_comes_after_it_as_it_says",
+    ),
+    Mutant(
+        "skip fails",
+        "if fail == 'skip' then",
+        "if false then",
+        "a_failed_upstream_task_ends_what_comes_after_it_as_it_says",
+    ),
+    Mutant(
+        "the last to break is named",
+        "field_of(record, 'broken') or broken",
+        "broken or field_of(record, 'broken')",
+        "the_first_that_breaks_it_is_the_one_that_is_named",
+    ),
+    Mutant(
+        "a join runs",
+        "if joins then",
+        "if false then",
+        "a_join_has_nothing_to_run",
+    ),
+    Mutant(
+        "a retry does not ask upstream",
+        "STATES.ask_upstream(record, 'manual_retry')",
+        "STATES.schedule_or_admit(record, 'manual_retry')",
+        "a_retried_task_asks_again",
+    ),
+    Mutant(
+        "a restore does not ask upstream",
+        "STATES.ask_upstream(record, 'restored')",
+        "STATES.schedule_or_admit(record, 'restored')",
+        "a_task_that_waited_for_upstream_tasks_waits_again",
+    ),
+    Mutant(
+        "ends are told inside each other",
+        "if #OVER > 1 then\n      return",
+        "if #OVER > 1 then\n      tell_of_end(OVER[#OVER])\n      return",
+        "ends_bring_about_ends_in_order",
+    ),
+    Mutant(
+        "a cached key is freed",
+        "if not keep_cached(record, state) then",
+        "if true then",
+        "a_completed_task_keeps_its_key_while_its_result_is_cached",
+    ),
+    Mutant(
+        "failures are cached",
+        "or not unique.cached or state ~= 'completed' then",
+        "or not unique.cached then",
+        "what_does_not_complete_is_not_cached",
+    ),
+    Mutant(
+        "within is ignored",
+        "if wanted.unique.within then",
+        "if false then",
+        "a_replacement_is_due_within_a_time_of_the_first",
+    ),
+    Mutant(
+        "an admitted task keeps its due instant",
+        "next_one.live.blocked, next_one.live.due = nil, LEDGER.now",
+        "next_one.live.blocked = nil",
+        "keys_take_turns_however_much_one_of_them_has",
+    ),
+    Mutant(
+        "a document is as old as its first version",
+        "whole(version + 1) .. ':' .. whole(LEDGER.now)",
+        "whole(version + 1) .. ':' .. string.match(present or ':9', ':(%d+)')",
+        "a_document_tells_when_it_was_written",
+    ),
+    Mutant(
+        "totals forget what is restored",
+        "redis.call('HDEL', KEY.totals .. resolution, begun)\n  end\nend\n\nlocal request",
+        "end\nend\n\nlocal request",
+        "what_is_restored_into_a_past_stretch_is_answered_together",
+    ),
 )
 
 
@@ -370,7 +508,7 @@ async def test_scripts_with_a_bug_are_rejected_by_the_rule_it_breaks(
         sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
         return Script(name, source, sha, repeatable, writes)
 
-    for module in (shard, marks, history, restore):
+    for module in (documents, feed, history, marks, restore, shard):
         monkeypatch.setattr(module, "script", with_the_bug)
     with pytest.raises(AssertionError):
         await check_rule(rule, make_valkey)

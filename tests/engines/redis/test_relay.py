@@ -10,9 +10,10 @@ import pytest
 
 from tests.engines.redis.hands import looking, opened
 from tidemill.engine import ClaimRequest, Engine
+from tidemill.engines.redis.arguments import Afar
 from tidemill.engines.redis.cluster import ClusterEngine
 from tidemill.engines.redis.relay import relay
-from tidemill.engines.redis.shard import Afar, Shard
+from tidemill.engines.redis.shard import Shard
 from tidemill.outcome import Cancelled, Completed, Failed, Settlement, Waiting
 from tidemill.task import Claim, NewTask, State
 from tidemill.testing.builders import BROKE
@@ -23,7 +24,7 @@ LEASE = timedelta(seconds=30)
 
 def shard_of(engine: Engine, queue: str) -> Shard:
     assert isinstance(engine, ClusterEngine)
-    return engine._shard(queue)
+    return engine._shards.of(queue)
 
 
 async def settle_and_die(lab: Lab, claim: Claim, made: NewTask, *children: NewTask) -> None:
@@ -200,7 +201,7 @@ async def test_a_claim_that_was_cut_short_is_completed_by_what_it_had_taken(
                     limit=2,
                 )
             )
-            assert len(taken) == 2
+            assert len(taken.claims) == 2
         repeated = await other.engine.claim(request)
         assert len(repeated) == 2 * reached
         assert {claim.queue for claim in repeated} == {*queues}

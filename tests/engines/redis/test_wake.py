@@ -117,6 +117,23 @@ async def test_a_wait_returns_at_its_timeout(shared: Server) -> None:
         assert not await wakes(made, (), SOON)
 
 
+async def test_the_next_wait_ends_when_something_is_expected(shared: Server) -> None:
+    async with listening(shared.url, ("a",), ("b",)) as made:
+        made.expect(("a",), 5_000)
+        assert not await wakes(made, ("b",), SOON)
+        assert await wakes(made, ("a",))
+        assert not await wakes(made, ("a",), SOON)
+
+
+async def test_what_is_expected_last_counts(shared: Server) -> None:
+    async with listening(shared.url, ("a",)) as made:
+        made.expect(("a",), 5_000)
+        made.expect(("a",), 0)
+        assert not await wakes(made, ("a",), SOON)
+        made.expect(("a",), 1)
+        assert await wakes(made, ("a",))
+
+
 async def test_no_wait_is_longer_than_the_slow_poll(
     shared: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

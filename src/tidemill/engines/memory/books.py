@@ -9,25 +9,18 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tidemill.clock import Clock, from_micros, micros
-from tidemill.engine import Document, QueueDefinition, Transition
+from tidemill.engine import Document, Transition
 from tidemill.engines.memory.history import History
 from tidemill.engines.memory.marks import Timetable
-from tidemill.engines.memory.record import Record
+from tidemill.engines.memory.queues import Queue
+from tidemill.engines.memory.record import Breaker, Record
 from tidemill.task import Progress, State, TaskError, UniqueKey
 
 FEED_LENGTH = 100_000
 _OCCUPYING = (State.PENDING, State.RUNNING)
 _TIMED = ("completed", "failed")
 """Causes of an end whose attempt's times are counted: a worker settled it so."""
-
-
-class Queue:
-    """A queue's definition and its place in the rotation."""
-
-    def __init__(self, name: str) -> None:
-        self.definition = QueueDefinition(name)
-        self.paused = False
-        self.passed = 0
+_BROKE = {State.FAILED: "failed", State.CANCELLED: "was cancelled"}
 
 
 class Books:
@@ -45,6 +38,7 @@ class Books:
         self.claims: dict[str, int] = {}
         self.keys: dict[tuple[str, str], tuple[str, int | None]] = {}
         self.waits: dict[str, set[str]] = {}
+        self._ended: deque[Record] = deque()
         self.timetables: dict[str, Timetable] = {}
         self.history = History()
         self.documents: dict[tuple[str, str], Document] = {}
@@ -137,6 +131,7 @@ class Books:
         for record in line:
             if not self._fits(record):
                 return
+            record.due = now
             self.enter(record, State.PENDING, "admitted", now)
 
     def _fits(self, record: Record) -> bool:
@@ -168,19 +163,80 @@ class Books:
         self.history.count(record, state.value, now, timed=cause in _TIMED)
         kept = record.new.retention.of(state)
         record.prune = None if kept is None else now + micros(kept)
-        self.free_key(record, "start", "end")
+        self._keep_key(record, state, now)
         self.waits.pop(record.new.id, None)
         self.enter(record, state, cause, now)
-        self.tell_parents(record.new.id, now)
+        self._ended.append(record)
+        if len(self._ended) == 1:
+            self._tell_waiting(now)
 
-    def tell_parents(self, child: str, now: int) -> None:
-        """Let parents go on that waited for this child last."""
-        for parent in sorted(self.waits):
-            children = self.waits[parent]
-            children.discard(child)
-            if not children:
-                del self.waits[parent]
-                self.admit(self.records[parent], "children_final", now)
+    # tasks that wait for others
+
+    def wait_for(
+        self, record: Record, others: Iterable[str], on: str, cause: str, now: int
+    ) -> bool:
+        """Block a task on those of the others that are not final; False when all are."""
+        live = {
+            other
+            for other in others
+            if other in self.records and not self.records[other].state.final
+        }
+        if live:
+            self.waits[record.new.id] = live
+            self.block(record, on, cause, now)
+        return bool(live)
+
+    def ask_upstream(self, record: Record, cause: str, now: int) -> None:
+        """Let a task on its way, unless it comes after others that are not final yet."""
+        after = record.new.after
+        if after is None:
+            self.schedule_or_admit(record, cause, now)
+            return
+        others = [name for name in after.tasks if name in self.records and name != record.new.id]
+        broke = (self.records[name] for name in others if self.records[name].broke)
+        record.broken_by = next((Breaker(each.new.id, each.state) for each in broke), None)
+        if not self.wait_for(record, others, "upstream", cause, now):
+            self._go_on(record, cause, now)
+
+    def _tell_waiting(self, now: int) -> None:
+        """Let go on what waited for an ended task last, and what waits for those that end by it.
+
+        One after the other, not one inside the other: a chain may have thousands of tasks.
+        """
+        while self._ended:
+            ended = self._ended[0]
+            for name in sorted(self.waits):
+                others, record = self.waits[name], self.records[name]
+                if ended.new.id not in others:
+                    continue
+                others.discard(ended.new.id)
+                if ended.broke and record.broken_by is None and record.blocked_on == "upstream":
+                    record.broken_by = Breaker(ended.new.id, ended.state)
+                if not others:
+                    del self.waits[name]
+                    if record.blocked_on == "upstream":
+                        self._go_on(record, "upstream_final", now)
+                    else:
+                        self.admit(record, "children_final", now)
+            self._ended.popleft()
+
+    def _go_on(self, record: Record, cause: str, now: int) -> None:
+        """All upstream tasks are final: run, have nothing to run, or end as they did."""
+        after, breaker = record.new.after, record.broken_by
+        if after is None or breaker is None or after.on_failure == "continue":
+            if after is not None and after.joins:
+                self.end(record, State.COMPLETED, now, cause="joined")
+            else:
+                self.schedule_or_admit(record, cause, now)
+            return
+        text = f"task {breaker.task_id} {_BROKE[breaker.state]}, and this one comes after it"
+        if after.on_failure == "skip":
+            self.end(record, State.CANCELLED, now, cause="upstream_broken", reason="skipped")
+        elif breaker.state is State.FAILED:
+            error = TaskError("UpstreamFailed", text, fingerprint="UpstreamFailed")
+            self.end(record, State.FAILED, now, cause="upstream_broken", error=error)
+        else:
+            self.end(record, State.CANCELLED, now, cause="upstream_broken", reason=text)
 
     # unique keys
 
@@ -199,6 +255,15 @@ class Books:
         """Give a task its key."""
         until = now + micros(unique.lasting) if unique.lasting is not None else None
         self.keys[record.new.queue, unique.key] = (record.new.id, until)
+
+    def _keep_key(self, record: Record, state: State, now: int) -> None:
+        """Free an ended task's key, or keep it for as long as its result is cached."""
+        unique = record.new.unique
+        if unique is None or unique.cached is None or state is not State.COMPLETED:
+            self.free_key(record, "start", "end")
+            return
+        if self.holder(record.new.queue, unique.key, now) is record:
+            self.keys[record.new.queue, unique.key] = (record.new.id, now + micros(unique.cached))
 
     def free_key(self, record: Record, *at: str) -> None:
         """Free a task's key if it holds it until its `start` or `end`."""

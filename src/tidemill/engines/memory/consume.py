@@ -1,6 +1,7 @@
 """Claim, extend and settle, as decisions over the books."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from tidemill.clock import micros
@@ -35,9 +36,14 @@ def claim(books: Books, request: ClaimRequest) -> list[Claim]:
         )
         return [record.claim() for record in sorted(held, key=books.place)]
     _remember(books, request.claim_id, now)
-    candidates = _candidates(books, request, now)
+    gives = _open_queues(books, request, now)
+    candidates = _candidates(books, request, gives, now)
     turns = {
-        name: Turn(books.queues[name].passed, books.queues[name].definition.weight, len(ready))
+        name: Turn(
+            books.queues[name].passed,
+            books.queues[name].definition.weight,
+            min(len(ready), gives[name]),
+        )
         for name, ready in candidates.items()
     }
     shares = share(turns, books.rotated, request.limit)
@@ -48,6 +54,8 @@ def claim(books: Books, request: ClaimRequest) -> list[Claim]:
     taken.sort(key=books.place)
     for record in taken:
         _start(books, record, request, now)
+    for name, count in shares.take.items():
+        books.queues[name].started(count, now)
     return [record.claim() for record in taken]
 
 
@@ -58,13 +66,15 @@ def _remember(books: Books, claim_id: str, now: int) -> None:
         del books.claims[known]
 
 
-def _candidates(books: Books, request: ClaimRequest, now: int) -> dict[str, list[Record]]:
+def _candidates(
+    books: Books, request: ClaimRequest, queues: Iterable[str], now: int
+) -> dict[str, list[Record]]:
     """The ready tasks of the open queues in claim order; expired ones met are cancelled first.
 
     Cancelling may let others in, in any queue, so it looks again until none is expired.
     """
     while True:
-        met = {name: _first(books, name, request) for name in _open_queues(books, request)}
+        met = {name: _first(books, name, request) for name in queues}
         expired = [record for ready in met.values() for record in ready if record.expired(now)]
         if not expired:
             return met
@@ -73,9 +83,16 @@ def _candidates(books: Books, request: ClaimRequest, now: int) -> dict[str, list
                 books.end(record, State.CANCELLED, now, cause="expired", reason="expired")
 
 
-def _open_queues(books: Books, request: ClaimRequest) -> list[str]:
+def _open_queues(books: Books, request: ClaimRequest, now: int) -> dict[str, int]:
+    """How many tasks each queue may give that is asked and may give any."""
     names = books.queues if request.queues is None else books.queues.keys() & set(request.queues)
-    return sorted(name for name in names if not books.queues[name].paused)
+    running = list(books.by_state[State.RUNNING].values())
+    all_running = Counter(record.new.queue for record in running)
+    own = Counter(record.new.queue for record in running if record.worker == request.worker)
+    gives = {
+        name: books.queues[name].gives(all_running[name], own[name], now) for name in sorted(names)
+    }
+    return {name: count for name, count in gives.items() if count}
 
 
 def _first(books: Books, queue: str, request: ClaimRequest) -> list[Record]:
@@ -184,13 +201,5 @@ def _again(books: Books, record: Record, outcome: Retried, now: int) -> None:
 
 
 def _wait(books: Books, record: Record, children: tuple[str, ...], now: int) -> None:
-    live = {
-        child
-        for child in children
-        if child in books.records and not books.records[child].state.final
-    }
-    if live:
-        books.waits[record.new.id] = live
-        books.block(record, "children", "waiting", now)
-    else:
+    if not books.wait_for(record, children, "children", "waiting", now):
         books.admit(record, "waiting", now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tidemill.clock import from_micros
 from tidemill.engine import SCHEDULE, Document, Put, QueueDefinition
 from tidemill.engines.memory.books import Books
 
@@ -14,7 +15,7 @@ def pause(books: Books, queue: str, *, paused: bool) -> None:
 def configure(books: Books, queues: Sequence[QueueDefinition]) -> None:
     """Create queues or change their settings."""
     for definition in queues:
-        books.queue(definition.name).definition = definition
+        books.queue(definition.name).define(definition)
 
 
 def put(books: Books, change: Put) -> Document | None:
@@ -24,12 +25,13 @@ def put(books: Books, change: Put) -> Document | None:
     version = present.version if present else 0
     if change.if_version not in (None, version):
         return None
+    at = from_micros(books.now())
     if change.body is None:
         books.documents.pop(place, None)
         if change.kind == SCHEDULE:
             books.timetables.pop(change.key, None)
-        return Document(change.kind, change.key, 0, b"")
-    written = Document(change.kind, change.key, version + 1, change.body)
+        return Document(change.kind, change.key, 0, b"", at)
+    written = Document(change.kind, change.key, version + 1, change.body, at)
     books.documents[place] = written
     return written
 

@@ -5,6 +5,7 @@ Nothing survives the process. One lock makes each verb a step; sessions share th
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -96,7 +97,8 @@ class MemoryEngine:
         return self._step(lambda books: consume.settle(books, settlements))
 
     async def wait(self, queues: tuple[str, ...] | None, timeout: timedelta) -> None:
-        await self._change(timeout, seen=lambda: self._claimable(queues))
+        within = self._soonest(queues, timeout)
+        await self._change(within, seen=lambda: self._claimable(queues))
 
     async def migrate(self) -> None:
         return
@@ -172,11 +174,24 @@ class MemoryEngine:
             return answer
 
     def _claimable(self, queues: tuple[str, ...] | None) -> bool:
-        return any(
-            (queues is None or record.new.queue in queues)
-            and not self._books.queue(record.new.queue).paused
-            for record in self._books.by_state[State.PENDING].values()
-        )
+        return any(gives for gives, _ in self._waiting_queues(queues))
+
+    def _waiting_queues(self, queues: tuple[str, ...] | None) -> list[tuple[int, int]]:
+        """Of each queue with pending tasks how many it gives, and when its rate lets one start."""
+        books = self._books
+        now = books.now()
+        running = Counter(each.new.queue for each in books.by_state[State.RUNNING].values())
+        names = {each.new.queue for each in books.by_state[State.PENDING].values()}
+        asked = names if queues is None else names & set(queues)
+        return [
+            (books.queue(name).gives(running[name], 0, now), books.queue(name).next_in(now))
+            for name in asked
+        ]
+
+    def _soonest(self, queues: tuple[str, ...] | None, timeout: timedelta) -> timedelta:
+        with self._lock:
+            ahead = [wait for _, wait in self._waiting_queues(queues) if wait]
+        return min(timeout, timedelta(microseconds=min(ahead))) if ahead else timeout
 
     def _wake(self) -> None:
         for loop, event in self._waiters:

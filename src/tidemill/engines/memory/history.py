@@ -1,6 +1,7 @@
 """What ended when: one tally for each stretch of time, queue and task type."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from tidemill.engine import HistoryQuery, Resolution, Tally
 from tidemill.engines.memory.record import Record
 from tidemill.histogram import slot
 
+COUNTED = ("completed", "failed", "cancelled", "retried", "reclaimed", "ran", "waited")
 Place = tuple[Resolution, int, str, str]
 
 
@@ -33,6 +35,10 @@ class History:
 
     def read(self, query: HistoryQuery) -> list[Tally]:
         """The tallies that a query asks for, in order."""
+        found = self._found(query)
+        return _together(found) if query.together else found
+
+    def _found(self, query: HistoryQuery) -> list[Tally]:
         since, until = to_micros(query.since), to_micros(query.until)
         return [
             Tally(
@@ -76,3 +82,18 @@ def _time(tally: dict[str, Any], total: str, histogram: str, duration: int) -> N
     counts = tally[histogram]
     of_slot = slot(duration)
     counts[of_slot] = counts.get(of_slot, 0) + 1
+
+
+def _together(tallies: Iterable[Tally]) -> list[Tally]:
+    """One tally for each stretch."""
+    sums: dict[datetime, dict[str, Any]] = {}
+    for tally in tallies:
+        whole = sums.setdefault(
+            tally.at, {"resolution": tally.resolution, "at": tally.at, "runs": {}, "waits": {}}
+        )
+        for name in COUNTED:
+            whole[name] = whole.get(name, 0) + getattr(tally, name)
+        for name in ("runs", "waits"):
+            for of_slot, number in getattr(tally, name).items():
+                whole[name][of_slot] = whole[name].get(of_slot, 0) + number
+    return [Tally(queue="", task_type="", **whole) for whole in sums.values()]

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tidemill.clock import from_micros, to_micros
+from tidemill.clock import from_micros, micros, to_micros
 from tidemill.engine import SCHEDULE, Enqueued, Fire, Fired, Firing
 from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.marks import Timetable
 from tidemill.engines.memory.record import Record, due
-from tidemill.task import NewTask, State
+from tidemill.errors import QueueFull
+from tidemill.task import WAITING, NewTask, State
 
 
 def check(tasks: Iterable[NewTask]) -> None:
@@ -24,7 +25,28 @@ def enqueue_all(books: Books, tasks: Sequence[NewTask]) -> list[Enqueued]:
     """Accept a batch in order, all of it or none."""
     check(tasks)
     now = books.now()
+    _check_room(books, tasks, now)
     return [enqueue(books, task, now) for task in tasks]
+
+
+def _check_room(books: Books, tasks: Sequence[NewTask], now: int) -> None:
+    """Raise `QueueFull` unless every queue has room for what would be made in it."""
+    more: dict[str, set[str]] = {}
+    for task in tasks:
+        if task.queue not in books.queues or task.id in books.records:
+            continue
+        key = task.unique.key if task.unique else None
+        if key is None or books.holder(task.queue, key, now) is None:
+            more.setdefault(task.queue, set()).add(task.id if key is None else f"key {key}")
+    for queue, made in more.items():
+        capacity = books.queues[queue].definition.capacity
+        waiting = sum(
+            record.new.queue == queue
+            for state in WAITING
+            for record in books.by_state[state].values()
+        )
+        if capacity is not None and waiting + len(made) > capacity:
+            raise QueueFull(queue, capacity, waiting, len(made))
 
 
 def enqueue(books: Books, task: NewTask, now: int) -> Enqueued:
@@ -42,7 +64,7 @@ def enqueue(books: Books, task: NewTask, now: int) -> Enqueued:
     books.records[task.id] = record
     if task.unique is not None:
         books.hold_key(record, task.unique, now)
-    books.schedule_or_admit(record, "enqueued", now)
+    books.ask_upstream(record, "enqueued", now)
     return Enqueued(task.id)
 
 
@@ -55,6 +77,8 @@ def _replace(books: Books, holder: Record, task: NewTask, now: int) -> None:
         headers=task.headers,
     )
     holder.due = due(task, now)
+    if task.unique is not None and task.unique.within is not None:
+        holder.due = min(holder.due, holder.enqueued + micros(task.unique.within))
     books.schedule_or_admit(holder, "replaced", now)
 
 

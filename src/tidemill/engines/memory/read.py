@@ -17,30 +17,36 @@ from tidemill.engine import (
 )
 from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.record import Record
-from tidemill.task import State
+from tidemill.task import State, Task
 
 
 def find(books: Books, query: TaskQuery) -> TaskPage:
     """Tasks that match, newest id first."""
+    named = (books.records.get(each) for each in dict.fromkeys(query.ids))
+    records = [each for each in named if each] if query.ids else books.records.values()
     found = sorted(
-        (record for record in books.records.values() if _matches(record, query)),
+        (record for record in records if _matches(record, query)),
         key=lambda record: record.new.id,
         reverse=True,
     )
     page = found[: query.limit]
     more = len(found) > len(page) and bool(page)
     return TaskPage(
-        tasks=tuple(record.task(details=query.details) for record in page),
+        tasks=tuple(_told(books, record, query) for record in page),
         cursor=page[-1].new.id if more else None,
     )
+
+
+def _told(books: Books, record: Record, query: TaskQuery) -> Task:
+    waits = books.waits.get(record.new.id, ())
+    return record.task(details=query.details, awaiting=len(waits))
 
 
 def _matches(record: Record, query: TaskQuery) -> bool:
     new, error = record.new, record.error
     needle = query.error_contains
     return (
-        (not query.ids or new.id in query.ids)
-        and (not query.states or record.state in query.states)
+        (not query.states or record.state in query.states)
         and (not query.task_types or new.task_type in query.task_types)
         and (not query.queues or new.queue in query.queues)
         and set(query.tags) <= set(new.tags)
@@ -76,10 +82,8 @@ def _status(books: Books, name: str) -> QueueStatus:
         record.due for record in books.by_state[State.PENDING].values() if record.new.queue == name
     ]
     return QueueStatus(
-        name=name,
-        weight=queue.definition.weight,
+        definition=queue.definition,
         paused=queue.paused,
-        lease=queue.definition.lease,
         oldest_pending_at=from_micros(min(waiting)) if waiting else None,
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from tidemill.clock import from_micros, micros, to_micros
 from tidemill.task import (
@@ -15,6 +16,13 @@ from tidemill.task import (
     Task,
     TaskError,
 )
+
+
+class Breaker(NamedTuple):
+    """An upstream task, and how it ended when it broke what comes after it."""
+
+    task_id: str
+    state: State
 
 
 @dataclass(slots=True)
@@ -39,6 +47,7 @@ class Record:
     crashes: int = 0
     cancel_requested: bool = False
     blocked_on: str | None = None
+    broken_by: Breaker | None = None
     started: int | None = None
     finished: int | None = None
     prune: int | None = None
@@ -72,6 +81,11 @@ class Record:
     def place_in_lane(self) -> tuple[int, int, int, str]:
         """Where it stands by priority, alone first, and the order of becoming pending."""
         return (-self.new.priority, not self.alone, self.arrived, self.new.id)
+
+    @property
+    def broke(self) -> bool:
+        """Whether it ended without being completed."""
+        return self.state.final and self.state is not State.COMPLETED
 
     def held_by(self, ref: ClaimRef) -> bool:
         """Whether this claim holds the lease."""
@@ -132,8 +146,8 @@ class Record:
             return tuple(self.history)
         return (*self.history, last)
 
-    def task(self, *, details: bool) -> Task:
-        """What people read."""
+    def task(self, *, details: bool, awaiting: int = 0) -> Task:
+        """What people read; `awaiting` is the number of tasks that it waits for."""
         new = self.new
         return Task(
             id=new.id,
@@ -158,8 +172,10 @@ class Record:
             alone=self.alone,
             crashes=self.crashes,
             blocked_on=self.blocked_on,
+            awaiting=awaiting,
             unique=new.unique,
             limit=new.limit,
+            after=new.after,
             user_id=new.user_id,
             project_id=new.project_id,
             tags=new.tags,

@@ -6,15 +6,13 @@ from datetime import timedelta
 from tidemill.engine import Promoted, Reclaimed, Retrial
 from tidemill.engines.memory.books import Books
 from tidemill.engines.memory.record import Record
-from tidemill.task import State, TaskError
-
-_WAITING = (State.SCHEDULED, State.BLOCKED, State.PENDING)
+from tidemill.task import WAITING, State, TaskError
 
 
 def promote(books: Books, limit: int) -> Promoted:
     """Cancel expired waiting tasks, then move due ones on."""
     now = books.now()
-    waiting = [record for state in _WAITING for record in books.by_state[state].values()]
+    waiting = [record for state in WAITING for record in books.by_state[state].values()]
     expired = sorted(
         (record for record in waiting if record.expired(now)),
         key=lambda record: (record.expires, record.new.id),
@@ -34,7 +32,7 @@ def _next_in(books: Books, now: int) -> timedelta | None:
     ahead = [record.due for record in books.by_state[State.SCHEDULED].values()]
     ahead += [
         record.expires
-        for state in _WAITING
+        for state in WAITING
         for record in books.by_state[state].values()
         if record.expires is not None
     ]
@@ -141,7 +139,7 @@ def _retry(books: Books, record: Record | None, now: int) -> Retrial:
     record.crashes, record.alone, record.cancel_requested = 0, False, False
     record.result = record.error = record.reason = record.finished = record.prune = None
     record.due = now
-    books.admit(record, "manual_retry", now)
+    books.ask_upstream(record, "manual_retry", now)
     return Retrial.RETRIED
 
 

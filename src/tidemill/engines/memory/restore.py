@@ -22,13 +22,18 @@ def restore(
     for mark in marks:
         books.timetables.setdefault(mark.schedule, Timetable.of(mark))
     books.history.take_in(tallies)
-    return [_restore(books, new, task, now) for new, task in made]
+    put = [_put(books, new, task) for new, task in made]
+    for record, (_, task) in zip(put, made, strict=True):
+        if record is not None:
+            _restore(books, record, task, now)
+    return [record is not None for record in put]
 
 
-def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
+def _put(books: Books, new: NewTask, task: Task) -> Record | None:
+    """Its record, in no state of the books yet; None when the id is known."""
     books.queue(new.queue)
     if new.id in books.records:
-        return False
+        return None
     running = task.state is State.RUNNING
     record = Record(
         new,
@@ -49,17 +54,33 @@ def _restore(books: Books, new: NewTask, task: Task, now: int) -> bool:
         history=list(task.earlier_attempts),
         logs=list(task.logs),
     )
+    record.state = task.state
     books.records[new.id] = record
+    return record
+
+
+def _restore(books: Books, record: Record, task: Task, now: int) -> None:
     if task.state.final:
-        record.state = task.state
         books.enter(record, task.state, "restored", now)
-        return True
+        _keep_cached(books, record, now)
+        return
     _take_key(books, record, now)
     if task.cancel_requested:
         books.end(record, State.CANCELLED, now, cause="restored", reason=task.reason)
+    elif task.blocked_on == "upstream":
+        books.ask_upstream(record, "restored", now)
     else:
         books.schedule_or_admit(record, "restored", now)
-    return True
+
+
+def _keep_cached(books: Books, record: Record, now: int) -> None:
+    """Give a completed task its key for as long as its result is still cached."""
+    unique = record.new.unique
+    if unique is None or unique.cached is None or record.state is not State.COMPLETED:
+        return
+    until = (record.finished or now) + micros(unique.cached)
+    if until > now and books.holder(record.new.queue, unique.key, now) is None:
+        books.keys[record.new.queue, unique.key] = (record.new.id, until)
 
 
 def _take_key(books: Books, record: Record, now: int) -> None:

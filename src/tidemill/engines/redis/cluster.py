@@ -5,8 +5,7 @@ each, in the order of their names; what belongs together across queues is comple
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -40,8 +39,9 @@ from tidemill.engine import (
     TaskQuery,
     Transaction,
 )
-from tidemill.engines.redis import history, marks, search
+from tidemill.engines.redis import documents, history, marks, search
 from tidemill.engines.redis.address import parse
+from tidemill.engines.redis.arguments import NOT_AFAR, Afar
 from tidemill.engines.redis.engine import (
     INDEX_STEPS,
     NO_TX,
@@ -51,28 +51,24 @@ from tidemill.engines.redis.engine import (
     unknown,
 )
 from tidemill.engines.redis.journal import Journal
-from tidemill.engines.redis.keys import DIRECTORY, NAMES, channel, root
+from tidemill.engines.redis.keys import DIRECTORY, channel
 from tidemill.engines.redis.link import Link
 from tidemill.engines.redis.relay import relay
 from tidemill.engines.redis.restore import restore
-from tidemill.engines.redis.shard import NOT_AFAR, Afar, Glance, Presence, Shard
+from tidemill.engines.redis.shard import Presence, Shard
+from tidemill.engines.redis.shards import Shards, upstream
+from tidemill.engines.redis.turns import Turns
 from tidemill.engines.redis.wake import Wake
+from tidemill.engines.redis.waves import Asking, waves
 from tidemill.errors import EngineRefused
-from tidemill.ids import carried_mark, queue_mark
 from tidemill.outcome import Settlement, Waiting
-from tidemill.rotation import Turn, share
 from tidemill.task import Claim, NewTask, State, Task
 
 T = TypeVar("T")
 A = TypeVar("A")
 
-REGISTER_EVERY: Final = 5.0
-"""Seconds after which a session names a queue again: somebody may have emptied the store."""
-
-
 NEW_QUEUE_WITHIN: Final = 0.5
 """Seconds after which a reader who waits for the feed looks whether there are more queues."""
-
 
 _NOT_REMOVED: Final = False
 
@@ -90,10 +86,8 @@ class ClusterEngine:
         self._info = info or unknown(address, atomic="queue")
         self._link = Link(address)
         self._wake = Wake(self._link, channel(address.prefix))
-        self._shards: dict[str, Shard] = {}
-        self._registered: dict[str, float] = {}
-        self._passed: dict[str, int] = {}
-        self._rotated = 0
+        self._shards = Shards(self._link, clock)
+        self._turns = Turns(self._shards)
 
     @property
     def info(self) -> EngineInfo:
@@ -110,7 +104,7 @@ class ClusterEngine:
         raise EngineRefused(NO_TX)
 
     async def migrate(self) -> None:
-        self._info = await admitted(self._link, self._shard(DIRECTORY), self._info)
+        self._info = await admitted(self._link, self._shards.directory, self._info)
 
     # produce
 
@@ -118,22 +112,29 @@ class ClusterEngine:
         self, tasks: Sequence[NewTask], *, tx: object | None = None
     ) -> list[Enqueued]:
         refuse_tx(tx)
-        await self._register(task.queue for task in tasks)
-        return await self._by_queue(
-            tasks, lambda task: task.queue, lambda shard, part: shard.enqueue(part)
-        )
+        await self._shards.register(task.queue for task in tasks)
+
+        async def enqueue(wave: Sequence[NewTask]) -> list[Enqueued]:
+            elsewhere = await self._shards.elsewhere(wave)
+            return await self._shards.by_queue(
+                wave, lambda task: task.queue, lambda shard, part: shard.enqueue(part, elsewhere)
+            )
+
+        asking = (Asking(task.id, task.queue, upstream(task)) for task in tasks)
+        return await _in_waves(tasks, waves(asking), enqueue)
 
     async def fire(self, firings: Sequence[Firing]) -> list[Fired]:
         if not firings:
             return []
-        await self._register(firing.task.queue for firing in firings if firing.task)
+        await self._shards.register(firing.task.queue for firing in firings if firing.task)
         schedules = tuple(dict.fromkeys(firing.schedule for firing in firings))
         defined, looked = await asyncio.gather(
-            self._shard(DIRECTORY).get(SCHEDULE, schedules), self._look(schedules)
+            documents.get(self._shards.directory, SCHEDULE, schedules), self._look(schedules)
         )
         places = marks.Places(defined, looked)
         refused = [places.refused(firing) for firing in firings]
         queues = places.queues(firings, otherwise=DIRECTORY)
+        elsewhere = await self._shards.elsewhere([each.task for each in firings if each.task])
         left = [
             (queue, msgspec.structs.replace(firing, version=None))
             for firing, queue, answer in zip(firings, queues, refused, strict=True)
@@ -141,77 +142,51 @@ class ClusterEngine:
         ]
 
         async def fire(shard: Shard, part: Sequence[tuple[str, Firing]]) -> list[Fired]:
-            return await marks.fire(shard, [firing for _, firing in part])
+            return await marks.fire(shard, [firing for _, firing in part], elsewhere)
 
-        answers = iter(await self._by_queue(left, lambda each: each[0], fire))
+        answers = iter(await self._shards.by_queue(left, lambda each: each[0], fire))
         return [next(answers) if answer is None else answer for answer in refused]
 
     async def restore(
         self, tasks: Sequence[Task], *, marks: Sequence[Mark] = (), tallies: Sequence[Tally] = ()
     ) -> list[bool]:
-        await self._register([each.queue for each in tasks] + [each.queue for each in tallies])
+        await self._shards.register(task.queue for task in tasks)
+        await self._shards.register(tally.queue for tally in tallies)
 
         async def take_in(shard: Shard, part: Sequence[Tally]) -> list[None]:
             await restore(shard, (), tallies=part)
             return [None for _ in part]
 
-        answers = await self._by_queue(tasks, lambda task: task.queue, restore)
-        await self._by_queue(tallies, lambda tally: tally.queue, take_in)
+        async def put(wave: Sequence[Task]) -> list[bool]:
+            elsewhere = await self._shards.elsewhere(wave)
+            return await self._shards.by_queue(
+                wave,
+                lambda task: task.queue,
+                lambda shard, part: restore(shard, part, elsewhere=elsewhere),
+            )
+
+        asking = (
+            Asking(each.id, each.queue, upstream(each) if each.blocked_on == "upstream" else ())
+            for each in tasks
+        )
+        answers = await _in_waves(tasks, waves(asking), put)
+        await self._shards.by_queue(tallies, lambda tally: tally.queue, take_in)
         if marks:
             known = await self.marks([mark.schedule for mark in marks])
             pairs = zip(marks, known.marks, strict=True)
             new = [mark for mark, there in pairs if there == Mark(mark.schedule)]
-            await restore(self._shard(DIRECTORY), (), new)
+            await restore(self._shards.directory, (), new)
         return answers
 
     # consume
 
     async def claim(self, request: ClaimRequest) -> list[Claim]:
-        names = await self._queues() if request.queues is None else sorted(request.queues)
-        places = [*names, DIRECTORY]
-        seen = await asyncio.gather(*(self._shard(each).glance(request) for each in places))
-        glances = dict(zip(places, seen, strict=True))
-        known = [name for name, glance in glances.items() if glance.known]
-        if known:
-            return await self._claim(request, dict.fromkeys(known, 0))
-        while turns := self._turns(request, glances):
-            if claims := await self._claim(request, turns):
-                return claims
-            # Others were faster, or all of it had expired or was of unknown types.
-            glances = {name: each for name, each in glances.items() if name not in turns}
-        # A claim id is remembered also when it takes nothing.
-        return await self._claim(request, {DIRECTORY: 0})
-
-    def _turns(self, request: ClaimRequest, glances: dict[str, Glance]) -> dict[str, int]:
-        """How many tasks each queue gives; every session rotates by itself."""
-        turns = {
-            name: Turn(
-                self._passed.get(name, 0),
-                glance.weight,
-                min(request.limit, glance.beside) + min(request.alone, glance.alone),
-            )
-            for name, glance in glances.items()
-            if not glance.paused
-        }
-        shares = share(turns, self._rotated, request.limit)
-        self._passed |= shares.passed
-        self._rotated = shares.now
-        return shares.take
-
-    async def _claim(self, request: ClaimRequest, take: dict[str, int]) -> list[Claim]:
-        claims: list[Claim] = []
-        alone = request.alone
-        for name, limit in take.items():
-            shard = self._shard(name)
-            part = msgspec.structs.replace(request, queues=None, limit=limit, alone=alone)
-            taken = await shard.claim(part)
-            await relay(shard, self._shard)
-            alone -= sum(claim.alone for claim in taken)
-            claims += taken
-        return sorted(claims, key=lambda claim: -claim.priority)
+        taken = await self._turns.claim(request)
+        self._wake.expect(request.queues, taken.next_in)
+        return taken.claims
 
     async def extend(self, extensions: Sequence[Extension], lease: timedelta) -> list[Hold]:
-        return await self._by_queue(
+        return await self._shards.by_queue(
             extensions,
             lambda extension: extension.claim.queue,
             lambda shard, part: shard.extend(part, lease),
@@ -221,23 +196,28 @@ class ClusterEngine:
         self, settlements: Sequence[Settlement], *, tx: object | None = None
     ) -> list[State | None]:
         refuse_tx(tx)
-        await self._register(task.queue for each in settlements for task in each.enqueue)
+        await self._shards.register(task.queue for each in settlements for task in each.enqueue)
         afar = {each.claim: await self._afar(each) for each in settlements}
 
         async def settle(shard: Shard, part: Sequence[Settlement]) -> list[State | None]:
             return await shard.settle(part, [afar[each.claim] for each in part])
 
-        return await self._by_queue(settlements, lambda each: each.claim.queue, settle)
+        return await self._shards.by_queue(settlements, lambda each: each.claim.queue, settle)
 
     async def _afar(self, settlement: Settlement) -> Afar:
         """What of a settlement belongs to other queues than its own."""
         own, outcome = settlement.claim.queue, settlement.outcome
-        tasks = tuple(task for task in settlement.enqueue if task.queue != own)
-        if not isinstance(outcome, Waiting) or not outcome.children:
-            return Afar(tasks) if tasks else NOT_AFAR
+        if not settlement.enqueue and not isinstance(outcome, Waiting):
+            return NOT_AFAR
         made = {task.id: task.queue for task in settlement.enqueue}
+        asking = (Asking(task.id, task.queue, upstream(task)) for task in settlement.enqueue)
+        ordered = [settlement.enqueue[place] for wave in waves(asking) for place in wave]
+        tasks = tuple(task for task in ordered if task.queue != own)
+        elsewhere = await self._shards.elsewhere(settlement.enqueue, made)
+        if not isinstance(outcome, Waiting) or not outcome.children:
+            return Afar(tasks, upstream=elsewhere) if tasks or elsewhere else NOT_AFAR
         others = [child for child in outcome.children if child not in made]
-        found = await self._located(others)
+        found = await self._shards.located(others)
         live = made | {
             child: queue for child, (queue, there) in found.items() if there is Presence.LIVE
         }
@@ -246,7 +226,7 @@ class ClusterEngine:
             for child in dict.fromkeys(outcome.children)
             if live.get(child, own) != own
         )
-        return Afar(tasks, children)
+        return Afar(tasks, children, elsewhere)
 
     async def wait(self, queues: tuple[str, ...] | None, timeout: timedelta) -> None:
         await self._wake.wait(queues, timeout)
@@ -255,14 +235,14 @@ class ClusterEngine:
 
     async def promote(self, limit: int) -> Promoted:
         moved, next_in = 0, None
-        shards = await self._all()
-        await self._register(tuple(self._registered))
-        directory = self._shard(DIRECTORY)
+        shards = await self._shards.all()
+        await self._shards.register(self._shards.known)
+        directory = self._shards.directory
         directory.sent = True  # who removed a schedule may have died before all queues heard of it
-        await relay(directory, self._shard)
+        await relay(directory, self._shards.of)
         for shard in shards:
             promoted = await shard.promote(limit - moved)
-            await relay(shard, self._shard)
+            await relay(shard, self._shards.of)
             await search.catch_up(shard, INDEX_STEPS)
             moved += promoted.moved
             ahead = [each for each in (next_in, promoted.next_in) if each is not None]
@@ -271,50 +251,52 @@ class ClusterEngine:
 
     async def reclaim(self, limit: int) -> list[Reclaimed]:
         reclaimed: list[Reclaimed] = []
-        for shard in await self._all():
+        for shard in await self._shards.all():
             reclaimed += await shard.reclaim(limit - len(reclaimed))
-            await relay(shard, self._shard)
+            await relay(shard, self._shards.of)
         return reclaimed
 
     async def prune(self, limit: int) -> int:
         pruned = 0
-        for shard in await self._all():
+        for shard in await self._shards.all():
             pruned += await shard.prune(limit - pruned)
         return pruned
 
     # operate
 
     async def cancel(self, ids: Sequence[str], reason: str = "") -> list[State | None]:
-        return await self._by_id(ids, None, lambda shard, part: shard.cancel(part, reason))
+        return await self._shards.by_id(ids, None, lambda shard, part: shard.cancel(part, reason))
 
     async def retry(self, ids: Sequence[str]) -> list[Retrial]:
-        return await self._by_id(ids, Retrial.NOT_FOUND, lambda shard, part: shard.retry(part))
+        return await self._shards.by_id(
+            ids, Retrial.NOT_FOUND, lambda shard, part: shard.retry(part)
+        )
 
     async def remove(self, ids: Sequence[str]) -> list[bool]:
-        return await self._by_id(ids, _NOT_REMOVED, lambda shard, part: shard.remove(part))
+        return await self._shards.by_id(ids, _NOT_REMOVED, lambda shard, part: shard.remove(part))
 
     async def pause(self, queue: str, *, paused: bool) -> None:
-        await self._register([queue])
-        await self._shard(queue).pause(queue, paused=paused)
+        await self._shards.register([queue])
+        await self._shards.of(queue).pause(queue, paused=paused)
 
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
-        await self._register(queue.name for queue in queues)
+        await self._shards.register(queue.name for queue in queues)
         for queue in queues:
-            await self._shard(queue.name).configure([queue])
+            await self._shards.of(queue.name).configure([queue])
 
     # documents
 
     async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
-        return await self._shard(DIRECTORY).get(kind, keys)
+        return await documents.get(self._shards.directory, kind, keys)
 
     async def put(self, puts: Sequence[Put]) -> list[Document | None]:
-        directory = self._shard(DIRECTORY)
-        answers = await directory.put(puts) if puts else []
-        await relay(directory, self._shard)
+        directory = self._shards.directory
+        answers = await documents.put(directory, puts) if puts else []
+        await relay(directory, self._shards.of)
         return answers
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
-        return await self._shard(DIRECTORY).documents(kind, prefix)
+        return await documents.documents(self._shards.directory, kind, prefix)
 
     # observe
 
@@ -322,12 +304,13 @@ class ClusterEngine:
         return marks.merged(tuple((await self._look(schedules, fires)).values()), fires)
 
     async def history(self, query: HistoryQuery) -> list[Tally]:
-        shards = await self._all(query.queues or None)
+        shards = await self._shards.all(query.queues or None)
         parts = await asyncio.gather(*(history.history(shard, query) for shard in shards))
-        return sorted((tally for part in parts for tally in part), key=history.place_of)
+        tallies = sorted((tally for part in parts for tally in part), key=history.place_of)
+        return history.together(tallies) if query.together else tallies
 
     async def find(self, query: TaskQuery) -> TaskPage:
-        shards = await self._all(query.queues or None)
+        shards = await self._shards.all(query.queues or None)
         pages = await asyncio.gather(*(search.find(shard, query) for shard in shards))
         found = sorted(
             (task for page in pages for task in page), key=lambda task: task.id, reverse=True
@@ -337,7 +320,7 @@ class ClusterEngine:
     async def reindex(self, told: Callable[[int], None]) -> int:
         """Make what people search by again; tells and answers how many tasks it has."""
         total = 0
-        for shard in await self._all():
+        for shard in await self._shards.all():
             before = total
 
             def told_here(number: int, before: int = before) -> None:
@@ -349,11 +332,11 @@ class ClusterEngine:
 
     async def unindexed(self) -> int:
         """Transitions that are not in the index yet; never 0 while all tasks are indexed again."""
-        return sum([await search.behind(shard) for shard in await self._all()])
+        return sum([await search.behind(shard) for shard in await self._shards.all()])
 
     async def stats(self) -> Stats:
-        parts = await asyncio.gather(*(shard.stats() for shard in await self._all()))
-        now = (await self._shard(DIRECTORY).stats()).at
+        parts = await asyncio.gather(*(shard.stats() for shard in await self._shards.all()))
+        now = (await self._shards.directory.stats()).at
         return Stats(
             at=max((part.at for part in parts), default=now),
             counts=tuple(count for part in parts for count in part.counts),
@@ -364,7 +347,7 @@ class ClusterEngine:
         loop = asyncio.get_running_loop()
         end = loop.time() + wait.total_seconds()
         while True:
-            journal = Journal({name: self._shard(name) for name in await self._queues()})
+            journal = Journal({name: self._shards.of(name) for name in await self._shards.queues()})
             page = await journal.read(after, limit)
             left = end - loop.time()
             if page.entries or page.cut or left <= 0:
@@ -372,101 +355,19 @@ class ClusterEngine:
             after = page.cursor
             await journal.wait(self._link, after, timedelta(seconds=min(left, NEW_QUEUE_WITHIN)))
 
-    # which queue is where
-
-    def _shard(self, queue: str) -> Shard:
-        if queue not in self._shards:
-            prefix = self._link.address.prefix
-            self._shards[queue] = Shard(
-                self._link, root(prefix, queue), channel(prefix), self._clock
-            )
-        return self._shards[queue]
-
-    async def _register(self, queues: Iterable[str]) -> None:
-        """Make queues known to those who look at all of them, before anything is in them."""
-        now = asyncio.get_running_loop().time()
-        old = now - REGISTER_EVERY
-        new = [name for name in dict.fromkeys(queues) if self._registered.get(name, old) <= old]
-        if not new:
-            return
-        key = self._shard(DIRECTORY).root + NAMES["known"]
-        known = await self._link.command("SMISMEMBER", key, *new, key=key)
-        missing = [name for name, there in zip(new, known, strict=True) if not there]
-        if missing:  # else a server that is out of memory would refuse what is not needed
-            await self._link.command("SADD", key, *missing, key=key)
-        self._registered |= dict.fromkeys(new, now)
-
-    async def _queues(self) -> list[str]:
-        """Every queue, also those that this session met before somebody emptied the store."""
-        now = asyncio.get_running_loop().time()
-        key = self._shard(DIRECTORY).root + NAMES["known"]
-        for name in await self._link.command("SMEMBERS", key, key=key):
-            self._registered.setdefault(name.decode(), now)
-        return sorted(self._registered)
-
-    async def _all(self, named: Iterable[str] | None = None) -> list[Shard]:
-        return [self._shard(name) for name in sorted(named or await self._queues())]
-
     async def _look(self, schedules: Sequence[str], fires: int = 0) -> dict[str, Marks]:
         """What each shard says of some schedules."""
-        places = [*await self._queues(), DIRECTORY]
-        looked = (marks.marks(self._shard(place), schedules, fires) for place in places)
+        places = [*await self._shards.queues(), DIRECTORY]
+        looked = (marks.marks(self._shards.of(place), schedules, fires) for place in places)
         return dict(zip(places, await asyncio.gather(*looked), strict=True))
 
-    async def _located(self, ids: Sequence[str]) -> dict[str, tuple[str, Presence]]:
-        """Where tasks are; queues whose mark an id carries are asked first."""
-        queues = await self._queues() if ids else []
-        likely: dict[str, list[str]] = {}
-        for queue in queues:
-            marked = [each for each in ids if carried_mark(each) == queue_mark(queue)]
-            if marked:
-                likely[queue] = marked
-        found = await self._present(likely)
-        missing = [each for each in ids if each not in found]
-        return found | await self._present(dict.fromkeys(queues, missing) if missing else {})
 
-    async def _present(self, asked: dict[str, list[str]]) -> dict[str, tuple[str, Presence]]:
-        answers = await asyncio.gather(
-            *(self._shard(queue).present(ids) for queue, ids in asked.items())
-        )
-        return {
-            task_id: (queue, there)
-            for (queue, ids), presence in zip(asked.items(), answers, strict=True)
-            for task_id, there in zip(ids, presence, strict=True)
-            if there is not Presence.ABSENT
-        }
-
-    async def _by_id(
-        self,
-        ids: Sequence[str],
-        absent: A,
-        verb: Callable[[Shard, Sequence[str]], Awaitable[list[A]]],
-    ) -> list[A]:
-        """Each id in its queue's shard; `absent` answers for those that are nowhere."""
-        found = await self._located(tuple(dict.fromkeys(ids)))
-        there = [each for each in ids if each in found]
-        answers = iter(await self._by_queue(there, lambda each: found[each][0], verb))
-        return [next(answers) if each in found else absent for each in ids]
-
-    async def _by_queue(
-        self,
-        items: Sequence[T],
-        queue_of: Callable[[T], str],
-        verb: Callable[[Shard, Sequence[T]], Awaitable[list[A]]],
-    ) -> list[A]:
-        """Call a verb once for each queue, all at the same time; answers in the order of items."""
-        parts: dict[str, list[int]] = defaultdict(list)
-        for position, item in enumerate(items):
-            parts[queue_of(item)].append(position)
-
-        async def one(queue: str, positions: list[int]) -> list[A]:
-            shard = self._shard(queue)
-            answers = await verb(shard, [items[position] for position in positions])
-            await relay(shard, self._shard)
-            return answers
-
-        done = await asyncio.gather(*(one(queue, parts[queue]) for queue in sorted(parts)))
-        answers: dict[int, A] = {}
-        for queue, part in zip(sorted(parts), done, strict=True):
-            answers |= zip(parts[queue], part, strict=True)
-        return [answers[position] for position in range(len(items))]
+async def _in_waves(
+    items: Sequence[T], order: list[list[int]], verb: Callable[[Sequence[T]], Awaitable[list[A]]]
+) -> list[A]:
+    """Call a verb for one wave after the other; answers in the order of items."""
+    answers: dict[int, A] = {}
+    for wave in order:
+        part = await verb([items[place] for place in wave])
+        answers |= zip(wave, part, strict=True)
+    return [answers[place] for place in range(len(items))]

@@ -33,13 +33,14 @@ from tidemill.engine import (
     TaskQuery,
     Transaction,
 )
-from tidemill.engines.redis import history, marks, search
+from tidemill.engines.redis import documents, history, marks, search
 from tidemill.engines.redis.address import Address, parse
 from tidemill.engines.redis.demands import examine
+from tidemill.engines.redis.feed import feed, position
 from tidemill.engines.redis.keys import NAMES, channel, root
 from tidemill.engines.redis.link import Link
 from tidemill.engines.redis.restore import restore
-from tidemill.engines.redis.shard import Shard, position
+from tidemill.engines.redis.shard import Shard
 from tidemill.engines.redis.wake import Wake
 from tidemill.errors import EngineRefused, SchemaTooNew
 from tidemill.outcome import Settlement
@@ -96,7 +97,9 @@ class RedisEngine:
         return await self._shard.enqueue(tasks) if tasks else []
 
     async def claim(self, request: ClaimRequest) -> list[Claim]:
-        return await self._shard.claim(request)
+        taken = await self._shard.claim(request)
+        self._wake.expect(request.queues, taken.next_in)
+        return taken.claims
 
     async def extend(self, extensions: Sequence[Extension], lease: timedelta) -> list[Hold]:
         return await self._shard.extend(extensions, lease) if extensions else []
@@ -145,13 +148,13 @@ class RedisEngine:
         return await restore(self._shard, tasks, marks, tallies)
 
     async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
-        return await self._shard.get(kind, keys)
+        return await documents.get(self._shard, kind, keys)
 
     async def put(self, puts: Sequence[Put]) -> list[Document | None]:
-        return await self._shard.put(puts) if puts else []
+        return await documents.put(self._shard, puts) if puts else []
 
     async def documents(self, kind: str, prefix: str = "") -> list[Document]:
-        return await self._shard.documents(kind, prefix)
+        return await documents.documents(self._shard, kind, prefix)
 
     async def marks(self, schedules: Sequence[str], fires: int = 0) -> Marks:
         return await marks.marks(self._shard, schedules, fires)
@@ -175,12 +178,12 @@ class RedisEngine:
         return await self._shard.stats()
 
     async def feed(self, after: str | None, limit: int, wait: timedelta) -> FeedPage:
-        page = await self._shard.feed(after, limit)
+        page = await feed(self._shard, after, limit)
         if page.entries or page.cut or wait <= timedelta(0):
             return page
         number, _ = position(page.cursor)
         await self._link.block(self._shard.root + NAMES["feed"], f"{number}-0", wait)
-        return await self._shard.feed(page.cursor, limit)
+        return await feed(self._shard, page.cursor, limit)
 
 
 async def forget_index(link: Link, shard: Shard) -> None:

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from tidemill.clock import to_micros
 from tidemill.engine import FeedPage
+from tidemill.engines.redis.feed import feed, position
 from tidemill.engines.redis.keys import NAMES
 from tidemill.engines.redis.link import Link
-from tidemill.engines.redis.shard import Shard, position
+from tidemill.engines.redis.shard import Shard
 
 
 class Journal:
@@ -29,7 +30,7 @@ class Journal:
         start = None if after is None else ""
         at: dict[str, str | None] = dict.fromkeys(self._shards, start)
         at |= {name: cursor for name, cursor in _cursors(after or "") if name in self._shards}
-        read = (shard.feed(at[name], limit) for name, shard in self._shards.items())
+        read = (feed(shard, at[name], limit) for name, shard in self._shards.items())
         pages = dict(zip(self._shards, await asyncio.gather(*read), strict=True))
         merged = heapq.merge(*(page.entries for page in pages.values()), key=lambda each: each.at)
         entries = tuple(merged)[:limit]

@@ -36,6 +36,7 @@ NAMES = {
     "ended": "ended",
     "tallies": "tallies:",
     "stretches": "stretches:",
+    "totals": "totals:",
     "documents": "documents:",
     "outbox": "outbox",
     "index": "index:",

@@ -8,8 +8,9 @@ import msgspec
 
 from tidemill.clock import from_micros, to_micros
 from tidemill.engine import FIRES_KEPT, Document, Fire, Fired, Firing, Mark, Marks
+from tidemill.engines.redis.arguments import HERE, Blobs, made
 from tidemill.engines.redis.scripts import script
-from tidemill.engines.redis.shard import Blobs, Shard, made
+from tidemill.engines.redis.shard import Shard
 
 MARKS_AT_ONCE: Final = 2_000
 """Marks, or fires, that one call reads: a millisecond or two of the server's time."""
@@ -29,21 +30,24 @@ class _Fire(msgspec.Struct, frozen=True, array_like=True):
 _fire: Final = msgspec.msgpack.Decoder(_Fire).decode
 
 
-async def fire(shard: Shard, firings: Sequence[Firing]) -> list[Fired]:
-    """Move marks and enqueue what is fired."""
+async def fire(
+    shard: Shard, firings: Sequence[Firing], elsewhere: Mapping[str, str] = HERE
+) -> list[Fired]:
+    """Move marks and enqueue what is fired; `elsewhere` has the queues of upstream tasks, by id."""
     blobs = Blobs()
     arguments = [
         (
             each.schedule,
             to_micros(each.at),
-            False if each.task is None else made(each.task, blobs),
+            False if each.task is None else made(each.task, blobs, elsewhere),
             False if each.version is None else each.version,
             each.missed,
             each.by_hand,
         )
         for each in firings
     ]
-    answers = await shard.call(script("fire", repeatable=False), arguments, blobs.all)
+    answers, sent = await shard.call(script("fire", repeatable=False), arguments, blobs.all)
+    shard.sent |= sent == 1
     return [Fired(answer.decode()) for answer in answers]
 
 

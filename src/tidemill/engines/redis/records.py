@@ -1,7 +1,7 @@
 """The stored forms of a task: what scripts are given, and what they answer."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ import msgspec
 from tidemill.clock import from_micros, micros, to_micros
 from tidemill.task import (
     DEFAULT_RETENTION,
+    After,
     Attempt,
     Claim,
     ClaimRef,
@@ -26,12 +27,17 @@ from tidemill.task import (
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A unique key: held until its `till`, or for `lasts` microseconds from enqueueing."""
+    """A unique key: held until its `till`, or for `lasts` from enqueueing, then `cached`.
+
+    These and `within`, the longest delay of a replaced task, are microseconds.
+    """
 
     key: str
     till: Literal["start", "end"]
     conflict: Literal["keep", "replace", "reject"] = "keep"
     lasts: int | None = None
+    cached: int | None = None
+    within: int | None = None
 
 
 class Slots(msgspec.Struct, frozen=True):
@@ -66,6 +72,15 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: dict[str, str] | None = None
 
 
+class Upstream(msgspec.Struct, frozen=True, array_like=True):
+    """The field `after` as `waiting.lua` describes it."""
+
+    tasks: tuple[str, ...]
+    on_failure: Literal["fail", "skip", "continue"]
+    joins: bool
+    queues: tuple[str, ...] = ()
+
+
 class Live(NamedTuple):
     """What changes: the row that `records.lua` describes, numbers first."""
 
@@ -96,7 +111,7 @@ STATES: Final = (
     State.FAILED,
     State.CANCELLED,
 )
-BLOCKED_ON: Final = (None, "limit", "children")
+BLOCKED_ON: Final = (None, "limit", "children", "upstream")
 RULES: Final = 1
 LABELS: Final = 2
 ALONE: Final = 4
@@ -105,6 +120,7 @@ RESULT: Final = 64
 ERROR: Final = 128
 REASON: Final = 256
 PROGRESS: Final = 512
+AFTER: Final = 1024
 _WORKER: Final = 3
 
 
@@ -123,6 +139,7 @@ _FOR_EVER: Final = -1
 
 pack: Final = msgspec.msgpack.Encoder().encode
 facts_from: Final = msgspec.msgpack.Decoder(Facts).decode
+_upstream: Final = msgspec.msgpack.Decoder(Upstream).decode
 _ended: Final = msgspec.msgpack.Decoder(Ended).decode
 _error: Final = msgspec.json.Decoder(TaskError).decode
 _progress: Final = msgspec.json.Decoder(Progress).decode
@@ -168,6 +185,14 @@ def facts(task: NewTask | Task) -> bytes:
     )
 
 
+def after(task: NewTask, elsewhere: Mapping[str, str]) -> bytes:
+    """What a task comes after; `elsewhere` has the queues of tasks in other shards, by id."""
+    told = task.after or After(())
+    found = (elsewhere.get(each, "") for each in told.tasks)
+    queues = tuple("" if queue == task.queue else queue for queue in found) if elsewhere else ()
+    return pack(Upstream(told.tasks, told.on_failure, told.joins, queues))
+
+
 def has_rules(task: NewTask | Task) -> bool:
     """Whether scripts act on more of its facts than where it goes and how often it runs."""
     return not (
@@ -210,7 +235,7 @@ def claim_from(row: Sequence[Any], claim_id: str) -> Claim:
 
 def task_from(row: Sequence[Any]) -> Task:
     """A task from a row of `row_of`: payload, logs and attempts are there or not."""
-    task_id, packed, moving, result, error, reason, progress, *details = row
+    task_id, packed, moving, result, error, reason, progress, after_it, awaiting, *details = row
     told, live = facts_from(packed), Live(*ROW.unpack_from(moving))
     worker = moving[ROW.size :].split(b"\0")[_WORKER].decode()
     state = STATES[live.state - 1]
@@ -240,8 +265,10 @@ def task_from(row: Sequence[Any]) -> Task:
         alone=bool(live.flags & ALONE),
         crashes=live.crashes,
         blocked_on=BLOCKED_ON[live.blocked],
+        awaiting=awaiting,
         unique=_unique(told.unique),
         limit=None if told.slots is None else Limit(told.slots.key, told.slots.most),
+        after=None if after_it is None else _after(after_it),
         user_id=told.user,
         project_id=told.project,
         tags=told.tags,
@@ -256,6 +283,11 @@ def task_from(row: Sequence[Any]) -> Task:
         attempts=(*ended, *_last(live, state, worker, failure)) if details else (),
         logs=tuple(_log(raw) for raw in logs),
     )
+
+
+def _after(raw: bytes) -> After:
+    told = _upstream(raw)
+    return After(told.tasks, told.on_failure, told.joins)
 
 
 def _last(live: Live, state: State, worker: str, error: TaskError | None) -> tuple[Attempt, ...]:
@@ -301,13 +333,27 @@ def _kept(value: timedelta | None) -> int:
 def _key(unique: UniqueKey | None) -> Key | None:
     if unique is None:
         return None
-    return Key(unique.key, unique.until, unique.on_conflict, _duration(unique.lasting))
+    return Key(
+        unique.key,
+        unique.until,
+        unique.on_conflict,
+        _duration(unique.lasting),
+        _duration(unique.cached),
+        _duration(unique.within),
+    )
 
 
 def _unique(told: Key | None) -> UniqueKey | None:
     if told is None:
         return None
-    return UniqueKey(told.key, told.till, told.conflict, _timedelta(told.lasts))
+    return UniqueKey(
+        told.key,
+        told.till,
+        told.conflict,
+        _timedelta(told.lasts),
+        _timedelta(told.cached),
+        _timedelta(told.within),
+    )
 
 
 def _instant(at: datetime | None) -> int | None:

@@ -1,13 +1,15 @@
 """Taking in what another engine gave: tasks with all details, marks and tallies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from tidemill.clock import to_micros
 from tidemill.engine import Mark, Tally
 from tidemill.engines.redis import history, marks
+from tidemill.engines.redis.arguments import HERE, Blobs
 from tidemill.engines.redis.records import (
+    AFTER,
     ALONE,
     ERROR,
     LABELS,
@@ -19,6 +21,7 @@ from tidemill.engines.redis.records import (
     STATES,
     Ended,
     Live,
+    after,
     facts,
     has_labels,
     has_rules,
@@ -26,7 +29,7 @@ from tidemill.engines.redis.records import (
     to_json,
 )
 from tidemill.engines.redis.scripts import script
-from tidemill.engines.redis.shard import Blobs, Shard
+from tidemill.engines.redis.shard import Shard
 from tidemill.task import Attempt, LogLine, Progress, State, Task, TaskError
 
 _ABSENT: Final = 0
@@ -37,31 +40,44 @@ async def restore(
     tasks: Sequence[Task],
     kept: Sequence[Mark] = (),
     tallies: Sequence[Tally] = (),
+    elsewhere: Mapping[str, str] = HERE,
 ) -> list[bool]:
-    """Take in what is not there yet; ValueError for a task without its payload."""
+    """Take in what is not there yet; ValueError for a task without its payload.
+
+    `elsewhere` has the queues of upstream tasks that are in other shards, by id.
+    """
     blobs = Blobs()
     arguments = (
-        [_stored(task, blobs) for task in tasks],
+        [_stored(task, blobs, elsewhere) for task in tasks],
         [marks.stored(mark) for mark in kept],
         [history.stored(tally, blobs) for tally in tallies],
     )
-    answers = await shard.call(script("restore", repeatable=False), arguments, blobs.all)
+    answers, sent = await shard.call(script("restore", repeatable=False), arguments, blobs.all)
+    shard.sent |= sent == 1
     return [answer == 1 for answer in answers]
 
 
-def _stored(task: Task, blobs: Blobs) -> tuple[object, ...]:
+def _stored(task: Task, blobs: Blobs, elsewhere: Mapping[str, str]) -> tuple[object, ...]:
     new, before = task.as_new(), task.earlier_attempts
-    number = blobs.add(facts(new), new.payload, _row(task, before), task.result or b"")
+    number = blobs.add(
+        facts(new), new.payload, _row(task, before), task.result or b"", after(new, elsewhere)
+    )
     for each in before:
         blobs.add(pack(_ended(each)))
     return (
         task.id,
         number,
-        task.cancel_requested,
+        _was(task),
         [_text(task.error), task.reason is not None and task.reason, _text(task.progress)],
         len(before),
         [to_json(line) for line in task.logs],
     )
+
+
+def _was(task: Task) -> str:
+    if task.cancel_requested:
+        return "cancelled"
+    return "upstream" if task.blocked_on == "upstream" else ""
 
 
 def _row(task: Task, before: Sequence[Attempt]) -> bytes:
@@ -77,6 +93,7 @@ def _row(task: Task, before: Sequence[Attempt]) -> bytes:
         (ERROR, task.error is not None),
         (REASON, task.reason is not None),
         (PROGRESS, task.progress is not None),
+        (AFTER, task.after is not None),
     )
     live = Live(
         state=STATES.index(task.state) + 1,

@@ -3,87 +3,73 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import IntEnum
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any, Final
 
 import msgspec
 
-from tidemill.clock import Clock, from_micros, micros, to_micros
+from tidemill.clock import Clock, from_micros, micros
 from tidemill.engine import (
     ClaimRequest,
-    Document,
     Enqueued,
     Extension,
-    FeedPage,
     Hold,
     Promoted,
-    Put,
     QueueDefinition,
-    QueueStatus,
     Reclaimed,
     Retrial,
     StateCount,
     Stats,
-    Transition,
 )
+from tidemill.engines.redis.arguments import HERE, NOT_AFAR, Afar, Blobs, made, settled
 from tidemill.engines.redis.link import Link
+from tidemill.engines.redis.queues import defined, status
 from tidemill.engines.redis.records import (
     claim_from,
-    facts,
-    has_labels,
-    has_rules,
     pack,
-    progress_from,
     task_from,
     to_json,
 )
 from tidemill.engines.redis.scripts import Script, script
+from tidemill.errors import QueueFull
 from tidemill.outcome import (
-    Cancelled,
-    Completed,
-    Failed,
-    Outcome,
-    Released,
-    Retried,
     Settlement,
-    Snoozed,
-    Waiting,
 )
 from tidemill.task import Claim, NewTask, State, Task
 
-FIRST_BLOB: Final = 4
-"""Where the opaque bytes of a call begin in its script's ARGV: after clock, channel, arguments."""
-
 FORGET_WORKERS_AFTER: Final = timedelta(hours=1)
 
-FEED_END: Final = -1
-FEED_BEGIN: Final = -2
+_PRESENT_AT_ONCE: Final = 2_000
+"""Ids that one call looks up: a millisecond or two of the server's time."""
 
-HEAD: Final = 7
-"""What a group of transitions in the feed begins with; ids follow (`feed.lua`)."""
-
-_NONE: Final = timedelta(0)
 _HOLDS: Final = (Hold.LOST, Hold.HELD, Hold.CANCEL)
 
 
-class Afar(msgspec.Struct, frozen=True):
-    """What a settlement has for other shards: tasks to enqueue, children ({queue, id}) to await."""
-
-    tasks: tuple[NewTask, ...] = ()
-    children: tuple[tuple[str, str], ...] = ()
-
-
-NOT_AFAR: Final = Afar()
-
-
 class Glance(msgspec.Struct, frozen=True):
-    """What a claim would find in a shard of one queue; `known`: its claim id was used there."""
+    """What a claim would find in a shard of one queue, of which it would be given `gives` at most.
+
+    `next_in`: microseconds until its rate lets the next one start. `known`: the claim id was used
+    there.
+    """
 
     beside: int
     alone: int
     weight: int
-    paused: bool
+    gives: int
+    next_in: int
     known: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is ready and waits for the rate."""
+        return self.next_in > 0 and self.beside + self.alone > 0
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What a claim took; `next_in`: microseconds until a rate lets a ready task start, or 0."""
+
+    claims: list[Claim]
+    next_in: int = 0
 
 
 class Presence(IntEnum):
@@ -103,32 +89,6 @@ class Indexed(msgspec.Struct, frozen=True):
     left: int
     again: bool
     shown: int
-
-
-class _Settings(msgspec.Struct, frozen=True):
-    """A queue's hash field; `passed` is its place in the rotation."""
-
-    weight: int
-    paused: bool
-    passed: int
-    lease: int | None = None
-
-
-_told: Final = msgspec.msgpack.Decoder(list[list[str | int | bool]]).decode
-_settings: Final = msgspec.msgpack.Decoder(_Settings).decode
-
-
-class Blobs:
-    """Opaque bytes that follow a call's arguments, and the place of each in ARGV."""
-
-    def __init__(self) -> None:
-        self.all: list[bytes] = []
-
-    def add(self, *blobs: bytes) -> int:
-        """The place of the first of these."""
-        place = FIRST_BLOB + len(self.all)
-        self.all += blobs
-        return place
 
 
 class Shard:
@@ -156,11 +116,17 @@ class Shard:
 
     # produce
 
-    async def enqueue(self, tasks: Sequence[NewTask]) -> list[Enqueued]:
+    async def enqueue(
+        self, tasks: Sequence[NewTask], elsewhere: Mapping[str, str] = HERE
+    ) -> list[Enqueued]:
         """Accept tasks in order, all or none."""
         blobs = Blobs()
-        arguments = [made(task, blobs) for task in tasks]
-        answers = await self.call(script("enqueue"), arguments, blobs.all)
+        arguments = [made(task, blobs, elsewhere) for task in tasks]
+        answers, rest = await self.call(script("enqueue"), arguments, blobs.all)
+        if answers is None:
+            queue, capacity, waiting, more = rest
+            raise QueueFull(queue.decode(), capacity, waiting, more)
+        self.sent |= rest == 1
         return [
             Enqueued(task.id) if holder == 0 else Enqueued(holder.decode(), duplicate=True)
             for task, holder in zip(tasks, answers, strict=True)
@@ -168,7 +134,7 @@ class Shard:
 
     # consume
 
-    async def claim(self, request: ClaimRequest) -> list[Claim]:
+    async def claim(self, request: ClaimRequest) -> Taken:
         """Take ready tasks; asks again while tasks of unknown types were only set aside."""
         arguments = (
             request.claim_id,
@@ -180,10 +146,10 @@ class Shard:
             micros(request.lease),
         )
         while True:
-            again, rows, sent = await self.call(script("claim"), arguments)
+            again, rows, sent, next_in = await self.call(script("claim"), arguments)
             self.sent |= sent == 1
             if not again:
-                return [claim_from(row, request.claim_id) for row in rows]
+                return Taken([claim_from(row, request.claim_id) for row in rows], next_in)
 
     async def extend(self, extensions: Sequence[Extension], lease: timedelta) -> list[Hold]:
         """Renew held leases."""
@@ -202,7 +168,7 @@ class Shard:
         """Record outcomes; `afar` is what each has for other shards, where any has something."""
         blobs = Blobs()
         arguments = [
-            _settlement(each, far, blobs)
+            settled(each, far, blobs)
             for each, far in zip(settlements, afar or repeat(NOT_AFAR), strict=False)
         ]
         answers, sent = await self.call(script("settle"), arguments, blobs.all)
@@ -239,7 +205,8 @@ class Shard:
 
     async def retry(self, ids: Sequence[str]) -> list[Retrial]:
         """Run failed and cancelled tasks again."""
-        answers = await self.call(script("retry", repeatable=False), ids)
+        answers, sent = await self.call(script("retry", repeatable=False), ids)
+        self.sent |= sent == 1
         return [Retrial(answer.decode()) for answer in answers]
 
     async def remove(self, ids: Sequence[str]) -> list[bool]:
@@ -252,96 +219,36 @@ class Shard:
 
     async def configure(self, queues: Sequence[QueueDefinition]) -> None:
         """Create queues or change their settings."""
-        await self.call(
-            script("queues"),
-            [
-                (each.name, {"weight": each.weight, "lease": micros(each.lease or _NONE)})
-                for each in queues
-            ],
-        )
-
-    # documents
-
-    async def get(self, kind: str, keys: Sequence[str]) -> list[Document | None]:
-        """Read documents by key."""
-        found = await self.call(script("documents", writes=False), [kind, keys])
-        return [
-            None if raw is None else _document(kind, key, raw)
-            for key, raw in zip(keys, found, strict=True)
-        ]
-
-    async def put(self, puts: Sequence[Put]) -> list[Document | None]:
-        """Write documents in order."""
-        blobs = Blobs()
-        arguments = [
-            (
-                each.kind,
-                each.key,
-                False if each.if_version is None else each.if_version,
-                False if each.body is None else blobs.add(each.body),
-            )
-            for each in puts
-        ]
-        versions, sent = await self.call(script("put", repeatable=False), arguments, blobs.all)
-        self.sent |= sent == 1
-        return [
-            None if version < 0 else Document(each.kind, each.key, version, each.body or b"")
-            for each, version in zip(puts, versions, strict=True)
-        ]
-
-    async def documents(self, kind: str, prefix: str) -> list[Document]:
-        """All documents of a kind under a prefix, by key."""
-        flat = await self.call(script("documents", writes=False), [kind, False])
-        found = [
-            _document(kind, key.decode(), raw)
-            for key, raw in zip(flat[::2], flat[1::2], strict=True)
-        ]
-        return sorted(
-            (each for each in found if each.key.startswith(prefix)), key=lambda each: each.key
-        )
+        await self.call(script("queues"), [(each.name, defined(each)) for each in queues])
 
     # beside other shards
 
     async def glance(self, request: ClaimRequest) -> Glance:
         """What a claim would find here."""
         arguments = [request.claim_id, request.worker, tuple(request.task_types)]
-        beside, alone, weight, paused, known = await self.call(
+        beside, alone, weight, gives, next_in, known = await self.call(
             script("glance", writes=False), arguments
         )
-        return Glance(beside, alone, weight, paused == 1, known == 1)
+        return Glance(beside, alone, weight, gives, next_in, known == 1)
 
     async def present(self, ids: Sequence[str]) -> list[Presence]:
         """Which of some tasks are here."""
-        answers = await self.call(script("present", writes=False), ids)
-        return [Presence(answer) for answer in answers]
+        found: list[Presence] = []
+        for begin in range(0, len(ids), _PRESENT_AT_ONCE):
+            part = ids[begin : begin + _PRESENT_AT_ONCE]
+            found += map(Presence, await self.call(script("present", writes=False), part))
+        return found
 
     async def outbox(self, limit: int, carried: Sequence[int]) -> list[list[Any]]:
         """What other shards must be told; what was carried is forgotten."""
         messages: list[list[Any]] = await self.call(script("outbox"), [limit, carried])
         return messages
 
-    async def carry(self, *message: str) -> bool:
-        """Hear what another shard sent; False for a child that is not live."""
-        answer, sent = await self.call(script("carry"), message)
+    async def carry(self, messages: Sequence[object], blobs: Sequence[bytes] = ()) -> list[str]:
+        """Hear what other shards sent; answers how those to wait for are over that are."""
+        answers, sent = await self.call(script("carry"), messages, blobs)
         self.sent |= sent == 1
-        return bool(answer == 1)
-
-    async def enqueue_sent(self, message: Sequence[Any]) -> None:
-        """Enqueue a task that another shard sent."""
-        queue, task_id, task_type, priority, attempts, due, rules, labels, packed, payload = message
-        arguments = (
-            task_id.decode(),
-            queue.decode(),
-            task_type.decode(),
-            priority,
-            attempts,
-            FIRST_BLOB,
-            False,
-            int(due),
-            rules == 1,
-            labels == 1,
-        )
-        await self.call(script("carry"), ("enqueue", arguments), [packed, payload])
+        return [answer.decode() for answer in answers]
 
     # observe
 
@@ -369,96 +276,11 @@ class Shard:
             counts=tuple(sorted(map(_count, _pairs(counts)), key=_place_of)),
             queues=tuple(
                 sorted(
-                    (_queue(name.decode(), raw, since) for name, raw in _pairs(queues)),
+                    (status(name.decode(), raw, since) for name, raw in _pairs(queues)),
                     key=lambda queue: queue.name,
                 )
             ),
         )
-
-    async def feed(self, after: str | None, limit: int) -> FeedPage:
-        """Transitions after a cursor: `number:instant`, how many were told before, and when."""
-        number, told_before = position(after)
-        first, told, told_at, lost, batches = await self.call(
-            script("feed", writes=False), [number, told_before, limit]
-        )
-        if after is None:
-            return FeedPage(entries=(), cursor=f"{told}:{told_at}")
-        begun = number if number >= 0 and not lost else first
-        entries: list[Transition] = []
-        for end, count, at, raw in batches:
-            skipped = max(0, begun - (end - count))
-            told_here = list(islice(_transitions(at, raw), skipped, skipped + limit - len(entries)))
-            entries += told_here
-            begun, told_before = end - count + skipped + len(told_here), at
-        return FeedPage(tuple(entries), f"{begun}:{told_before}", cut=lost == 1)
-
-
-def position(cursor: str | None) -> tuple[int, int]:
-    """The number and the instant of a cursor; None is the end, the empty text the beginning."""
-    if not cursor:
-        return (FEED_END if cursor is None else FEED_BEGIN), 0
-    number, _, at = cursor.partition(":")
-    return int(number), int(at)
-
-
-def made(task: NewTask, blobs: Blobs) -> tuple[object, ...]:
-    """A task as `produce.lua` takes it."""
-    return (
-        task.id,
-        task.queue,
-        task.task_type,
-        task.priority,
-        task.max_attempts,
-        blobs.add(facts(task), task.payload),
-        False if task.delay is None else micros(task.delay),
-        False if task.run_at is None else to_micros(task.run_at),
-        has_rules(task),
-        has_labels(task),
-    )
-
-
-def _settlement(settlement: Settlement, afar: Afar, blobs: Blobs) -> tuple[object, ...]:
-    ref, outcome = settlement.claim, settlement.outcome
-    return (
-        ref.task_id,
-        ref.token,
-        ref.claim_id,
-        type(outcome).__name__,
-        _outcome(outcome, afar, blobs),
-        _along(settlement, afar, blobs),
-    )
-
-
-def _along(settlement: Settlement, afar: Afar, blobs: Blobs) -> dict[str, object] | bool:
-    progress = settlement.progress
-    if not settlement.enqueue and not settlement.logs and progress is None:
-        return False
-    return {
-        "made": [made(task, blobs) for task in settlement.enqueue if task not in afar.tasks],
-        "sent": [(task.queue, made(task, blobs)) for task in afar.tasks],
-        "progress": False if progress is None else to_json(progress),
-        "logs": [to_json(line) for line in settlement.logs],
-    }
-
-
-def _outcome(outcome: Outcome, afar: Afar, blobs: Blobs) -> dict[str, object] | int:
-    match outcome:
-        case Completed(None) | Released():
-            return False
-        case Completed(result):
-            return blobs.add(result or b"")
-        case Failed(error):
-            return {"error": to_json(error)}
-        case Cancelled(reason):
-            return {"reason": reason}
-        case Retried(error, delay, crashed):
-            return {"error": to_json(error), "delay": micros(delay), "crashed": crashed}
-        case Snoozed(delay, reason):
-            return {"delay": micros(delay), "reason": reason}
-        case Waiting(children):
-            elsewhere = {child for _, child in afar.children}
-            near = [child for child in children if child not in elsewhere]
-            return {"children": near, "afar": afar.children}
 
 
 def _reclaimed(task_id: str, task_type: str, queue: str, worker: str, state: str) -> Reclaimed:
@@ -467,11 +289,6 @@ def _reclaimed(task_id: str, task_type: str, queue: str, worker: str, state: str
 
 def _state(answer: bytes | None) -> State | None:
     return None if answer is None else State(answer.decode())
-
-
-def _document(kind: str, key: str, raw: bytes) -> Document:
-    version, _, body = raw.partition(b":")
-    return Document(kind, key, int(version), body)
 
 
 def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
@@ -485,30 +302,3 @@ def _count(pair: tuple[bytes, bytes]) -> StateCount:
 
 def _place_of(count: StateCount) -> tuple[str, str, str]:
     return count.queue, count.task_type, count.state
-
-
-def _queue(name: str, raw: bytes, since: Mapping[str, int]) -> QueueStatus:
-    settings = _settings(raw)
-    return QueueStatus(
-        name=name,
-        weight=settings.weight,
-        paused=settings.paused,
-        lease=None if settings.lease is None else timedelta(microseconds=settings.lease),
-        oldest_pending_at=from_micros(since[name]) if name in since else None,
-    )
-
-
-def _transitions(at: int, raw: bytes) -> Iterator[Transition]:
-    for group in _told(raw):
-        cause, task_type, queue, state, attempt, progress, _ = group[:HEAD]
-        for task_id in group[HEAD:]:
-            yield Transition(
-                at=from_micros(at),
-                cause=str(cause),
-                task_id=str(task_id),
-                task_type=str(task_type),
-                queue=str(queue),
-                state=State(str(state)),
-                attempt=int(attempt),
-                progress=progress_from(progress) if isinstance(progress, str) else None,
-            )

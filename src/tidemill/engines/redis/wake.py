@@ -6,6 +6,7 @@ wait ends after five seconds, and everybody is woken after each time the subscri
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
@@ -35,9 +36,16 @@ class Wake:
         self._heard: dict[str, int] = {}  # the count at which each queue was heard of last
         self._all = 0  # the count at which all queues were
         self._seen: dict[Queues, int] = {}  # the count that each kind of waiter knows of
+        self._expected: dict[Queues, float] = {}  # when a rate lets the next task start, loop time
         self._waiting: list[tuple[Queues, asyncio.Future[None]]] = []
         self._listener: asyncio.Task[None] | None = None
         self._closed = False
+
+    def expect(self, queues: Queues, within: int) -> None:
+        """The next wait for these queues ends within so many microseconds, unless that is 0."""
+        self._expected.pop(queues, None)
+        if within:
+            self._expected[queues] = asyncio.get_running_loop().time() + within / 1_000_000
 
     async def wait(self, queues: Queues, timeout: timedelta) -> None:
         """Return when one of the queues (None: any) may have something, or at the timeout.
@@ -49,7 +57,7 @@ class Wake:
             self._listener = asyncio.create_task(self._listen())
         if self._latest(queues) <= self._seen.get(queues, 0):
             with self._bell(queues) as bell:
-                await asyncio.wait([bell], timeout=min(timeout.total_seconds(), LONGEST_WAIT))
+                await asyncio.wait([bell], timeout=self._longest(queues, timeout))
         self._seen[queues] = self._latest(queues)
 
     async def close(self) -> None:
@@ -60,6 +68,15 @@ class Wake:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
             self._ring(None)
+
+    def _longest(self, queues: Queues, timeout: timedelta) -> float:
+        """Seconds that a wait lasts at most; loops round to milliseconds, so it does as well."""
+        longest = min(timeout.total_seconds(), LONGEST_WAIT)
+        expected = self._expected.pop(queues, math.inf)
+        if expected == math.inf:
+            return longest
+        away = expected - asyncio.get_running_loop().time()
+        return min(longest, max(0.0, math.ceil(away * 1_000) / 1_000))
 
     @contextlib.contextmanager
     def _bell(self, queues: Queues) -> Iterator[asyncio.Future[None]]:

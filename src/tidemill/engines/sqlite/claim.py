@@ -10,7 +10,7 @@ from tidemill.clock import micros
 from tidemill.engine import ClaimRequest, Extension, Hold
 from tidemill.engines.sqlite.feedbook import CODE_OF
 from tidemill.engines.sqlite.lanes import Place, Want, first
-from tidemill.engines.sqlite.ledger import Queue
+from tidemill.engines.sqlite.queues import NO_LIMIT, Queue
 from tidemill.engines.sqlite.rows import (
     PENDING,
     RUNNING,
@@ -89,6 +89,8 @@ def _choose(step: Step, request: ClaimRequest) -> dict[int, list[int]]:
     names = sorted(ledger.queues) if request.queues is None else sorted(set(request.queues))
     queues = [ledger.queues[name] for name in names if name in ledger.queues]
     queues = [queue for queue in queues if not queue.paused]
+    gives = _gives(step, request, queues) if ledger.limited else {}
+    queues = [queue for queue in queues if gives.get(queue.code, 1)]
     types = [ledger.types[name] for name in request.task_types if name in ledger.types]
     if not queues or not types or request.limit <= 0:
         return {}
@@ -102,14 +104,35 @@ def _choose(step: Step, request: ClaimRequest) -> dict[int, list[int]]:
         ]
         if not expired:
             ready = {code: len(places) for code, places in candidates.items()}
-            return _shared(step, request, queues, types, ready)
+            return _shared(step, request, queues, types, ready, gives)
         step.load(expired)
         for key in expired:
             row = step.row(key)
             if row is not None and row.state == PENDING:
                 expire(step, row)
         step.flush()
-    return _shared(step, request, queues, types, _countable(step, request, queues, types))
+    ready = _countable(step, request, queues, types)
+    return _shared(step, request, queues, types, ready, gives)
+
+
+def _gives(step: Step, request: ClaimRequest, queues: Sequence[Queue]) -> dict[int, int]:
+    """How many tasks each queue may give that has limits of its own."""
+    pending = step.ledger.by_queue(step.on, PENDING)
+    running = step.ledger.by_queue(step.on, RUNNING)
+    return {
+        queue.code: queue.gives(
+            running.get(queue.code, 0), _of_worker(step, request, queue), step.now
+        )
+        for queue in queues
+        if queue.limited and pending.get(queue.code)
+    }
+
+
+def _of_worker(step: Step, request: ClaimRequest, queue: Queue) -> int:
+    if queue.worker_concurrency is None:
+        return 0
+    worker = step.ledger.worker(step.on, request.worker)
+    return int(one(step.on, "running_of", (queue.code, worker)))
 
 
 def _countable(
@@ -132,11 +155,14 @@ def _shared(
     queues: Sequence[Queue],
     types: Sequence[int],
     ready: dict[int, int],
+    gives: dict[int, int],
 ) -> dict[int, list[int]]:
     """Share the request between queues, and find what each gives."""
     ledger = step.ledger
     turns = {
-        queue.name: Turn(queue.passed, queue.weight, ready[queue.code])
+        queue.name: Turn(
+            queue.passed, queue.weight, min(ready[queue.code], gives.get(queue.code, NO_LIMIT))
+        )
         for queue in queues
         if ready.get(queue.code)
     }
@@ -148,6 +174,8 @@ def _shared(
         queue = ledger.queues[name]
         queue.passed, queue.served = passed, shares.now
         ledger.change(queue)
+    for name, count in shares.take.items():
+        ledger.queues[name].started(count, step.now)
     takes = {ledger.queues[name].code: count for name, count in shares.take.items()}
     places = _candidates(step, request, queues, types, takes)
     return {code: [place[3] for place in places[code][:count]] for code, count in takes.items()}
@@ -243,9 +271,9 @@ def claimed(step: Step, name: str, refs: Iterable[ClaimRef]) -> dict[int, str]:
     ]
     found: dict[int, str] = {}
     for text in run(step.on, name, given):
-        for n, row in _held(text):
-            step.adopt([row])
-            found[n] = row.key
+        rows = _held(text)
+        step.adopt([row for _, row in rows])
+        found.update((n, row.key) for n, row in rows)
     return found
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 import apsw
 import msgspec
 
+from tidemill.clock import from_micros
 from tidemill.engine import SCHEDULE, Document, Put
 from tidemill.engines.sqlite.marks import drop
 from tidemill.engines.sqlite.statements import as_json, one, statement
 from tidemill.engines.sqlite.step import Step
 
-_documents = msgspec.json.Decoder(list[tuple[str, int, str]]).decode
+_documents = msgspec.json.Decoder(list[tuple[str, int, int, str]]).decode
 
 _versions = msgspec.json.Decoder(dict[str, int]).decode
 
@@ -25,13 +26,14 @@ def _put(step: Step, change: Put) -> Document | None:
     version = one(step.on, "document_version", place) or 0
     if change.if_version not in (None, version):
         return None
+    at = from_micros(step.now)
     if change.body is None:
         step.on.execute(statement("document_drop"), place)
         if change.kind == SCHEDULE:
             drop(step.on, change.key)
-        return Document(change.kind, change.key, 0, b"")
-    step.on.execute(statement("document_put"), (*place, version + 1, change.body))
-    return Document(change.kind, change.key, version + 1, change.body)
+        return Document(change.kind, change.key, 0, b"", at)
+    step.on.execute(statement("document_put"), (*place, version + 1, step.now, change.body))
+    return Document(change.kind, change.key, version + 1, change.body, at)
 
 
 def get(on: apsw.Connection, kind: str, keys: Sequence[str]) -> list[Document | None]:
@@ -53,5 +55,6 @@ def listed(on: apsw.Connection, kind: str, prefix: str) -> list[Document]:
 
 def _decoded(kind: str, text: str) -> list[Document]:
     return [
-        Document(kind, key, version, bytes.fromhex(body)) for key, version, body in _documents(text)
+        Document(kind, key, version, bytes.fromhex(body), from_micros(at))
+        for key, version, at, body in _documents(text)
     ]

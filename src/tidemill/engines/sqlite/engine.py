@@ -38,12 +38,12 @@ from tidemill.engine import (
 from tidemill.engines.sqlite import claim, documents, operate, repair
 from tidemill.engines.sqlite.connection import Durability, version_warnings
 from tidemill.engines.sqlite.desk import Desk, Share
-from tidemill.engines.sqlite.enqueue import enqueue
+from tidemill.engines.sqlite.enqueue import enqueue_within_capacity
 from tidemill.engines.sqlite.feed import feed
 from tidemill.engines.sqlite.fire import fire
 from tidemill.engines.sqlite.history import history
 from tidemill.engines.sqlite.marks import marks
-from tidemill.engines.sqlite.observe import claimable, find, stats
+from tidemill.engines.sqlite.observe import Outlook, find, outlook, stats, told
 from tidemill.engines.sqlite.restore import restore
 from tidemill.engines.sqlite.settle import settle
 from tidemill.engines.sqlite.step import Step
@@ -82,6 +82,7 @@ class SqliteEngine:
         self._share = share or Share(Path(path).absolute(), durability, clock or SystemClock())
         self._letterbox: tuple[Desk, Letterbox] | None = None
         self._task_types: frozenset[str] | None = None
+        self._worker = ""
         self._share.join()
         self._open_until = weakref.finalize(self, _abandon, self._share)
 
@@ -129,10 +130,10 @@ class SqliteEngine:
     async def enqueue(
         self, tasks: Sequence[NewTask], *, tx: object | None = None
     ) -> list[Enqueued]:
-        return await self._many(enqueue, tasks, tx)
+        return await self._many(enqueue_within_capacity, tasks, tx)
 
     async def claim(self, request: ClaimRequest) -> list[Claim]:
-        self._task_types = request.task_types
+        self._task_types, self._worker = request.task_types, request.worker
         return await self._write(lambda step: claim.claim(step, request))
 
     async def extend(self, extensions: Sequence[Extension], lease: timedelta) -> list[Hold]:
@@ -144,9 +145,9 @@ class SqliteEngine:
         return await self._many(settle, settlements, tx)
 
     async def wait(self, queues: tuple[str, ...] | None, timeout: timedelta) -> None:
-        types = self._task_types
+        types, worker, clock = self._task_types, self._worker, self._share.clock
         ear = Ear("work", None if queues is None else frozenset(queues))
-        await self._until(ear, timeout, lambda on: claimable(on, queues, types))
+        await self._until(ear, timeout, lambda on: outlook(on, clock.now(), queues, types, worker))
 
     # repair and operate
 
@@ -215,7 +216,9 @@ class SqliteEngine:
         if page.entries or wait <= timedelta(0):
             return page
         end = page.cursor
-        await self._until(Ear("feed", None), wait, lambda on: bool(feed(on, end, 1).entries))
+        await self._until(
+            Ear("feed", None), wait, lambda on: told(something=bool(feed(on, end, 1).entries))
+        )
         return await self._read(lambda on: feed(on, end, limit))
 
     # how verbs run
@@ -264,26 +267,27 @@ class SqliteEngine:
         return await desk.reader.read(look)
 
     async def _until(
-        self, ear: Ear, timeout: timedelta, seen: Callable[[apsw.Connection], bool]
+        self, ear: Ear, timeout: timedelta, seen: Callable[[apsw.Connection], Outlook]
     ) -> None:
-        """Return when `seen`, when the ear hears something, or after the timeout."""
+        """Return when what is `seen` says so, when the ear hears something, or in the end."""
         desk = await self._open()
         self._letters(desk).open(ear.kind)
         end = ear.loop.time() + timeout.total_seconds()
         version: Any = None
+        limited, until = False, end
 
-        def look(on: apsw.Connection) -> bool:
-            nonlocal version
+        def look(on: apsw.Connection) -> None:
+            nonlocal version, limited, until
             found = on.pragma("data_version")
-            if found == version:
-                return False
-            version = found
-            return seen(on)
+            if found != version:
+                version, sight = found, seen(on)
+                limited, until = sight.limited, min(end, ear.loop.time() + sight.within)
 
         with desk.bell.listening(ear):
-            while not await desk.reader.read(look):
-                left = end - ear.loop.time()
-                if left <= 0 or await ear.heard(min(_LOOK_EVERY, left)):
+            while True:
+                await desk.reader.read(look)
+                left = until - ear.loop.time()
+                if left <= 0 or (await ear.heard(min(_LOOK_EVERY, left)) and not limited):
                     return
 
     def _letters(self, desk: Desk) -> Letterbox:

@@ -33,6 +33,9 @@ CAUSES: Final = (
     "children_final",
     "removed",
     "restored",
+    "upstream_final",
+    "upstream_broken",
+    "joined",
 )
 """Causes by the number that stands for them in stored rows: only ever append."""
 

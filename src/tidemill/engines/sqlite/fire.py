@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tidemill.clock import from_micros, to_micros
 from tidemill.engine import SCHEDULE, Enqueued, Fire, Fired, Firing
 from tidemill.engines.sqlite.documents import versions
-from tidemill.engines.sqlite.enqueue import accept
+from tidemill.engines.sqlite.enqueue import Known, accept, known_of
 from tidemill.engines.sqlite.marks import Timetable, save, timetables
 from tidemill.engines.sqlite.rows import key_of
 from tidemill.engines.sqlite.step import Step
@@ -16,7 +16,8 @@ def fire(step: Step, firings: Sequence[Firing]) -> list[Fired]:
     schedules = {firing.schedule for firing in firings}
     defined = versions(step.on, SCHEDULE, schedules)
     kept = timetables(step.on, schedules)
-    known = step.known([key_of(firing.task.id) for firing in firings if firing.task])
+    tasks = [firing.task for firing in firings if firing.task]
+    known = known_of(step, tasks, [key_of(task.id) for task in tasks])
     answers = []
     for firing in firings:
         timetable = kept.get(firing.schedule) or Timetable(firing.schedule)
@@ -29,7 +30,7 @@ def fire(step: Step, firings: Sequence[Firing]) -> list[Fired]:
 
 
 def _refused(
-    step: Step, firing: Firing, version: int | None, timetable: Timetable, known: set[str]
+    step: Step, firing: Firing, version: int | None, timetable: Timetable, known: Known
 ) -> Fired | None:
     """Why a firing is not accepted, None when it is."""
     if firing.version is not None and firing.version != version:
@@ -38,13 +39,13 @@ def _refused(
     if instant > step.now:
         return Fired.EARLY
     if firing.by_hand:
-        made = firing.task is not None and key_of(firing.task.id) in known
+        made = firing.task is not None and key_of(firing.task.id) in known.states
     else:
         made = timetable.at is not None and instant <= timetable.at
     return Fired.ALREADY if made else None
 
 
-def _carry_out(step: Step, firing: Firing, timetable: Timetable, known: set[str]) -> Fired:
+def _carry_out(step: Step, firing: Firing, timetable: Timetable, known: Known) -> Fired:
     enqueued = None
     if firing.task is not None:
         enqueued = accept(step, firing.task, key_of(firing.task.id), known)

@@ -4,25 +4,17 @@ Names, queue settings, counts, the tallies of now, the ends of the feed and of t
 Exact while nobody else wrote, which `data_version` tells; otherwise read again.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import apsw
 import msgspec
 
+from tidemill.engine import QueueDefinition
 from tidemill.engines.sqlite.history import Tallies
+from tidemill.engines.sqlite.queues import Queue
+from tidemill.engines.sqlite.rows import PENDING, RUNNING
 from tidemill.engines.sqlite.statements import one, run, statement
-
-
-class Queue(msgspec.Struct, array_like=True):
-    """One row of `tidemill_queue`."""
-
-    code: int
-    name: str
-    weight: int = 1
-    lease: int | None = None
-    paused: int = 0
-    passed: int = 0
-    served: int = 0
 
 
 class _Ends(msgspec.Struct):
@@ -53,6 +45,7 @@ class Ledger:
         self.at = 0
         self.queues: dict[str, Queue] = {}
         self.queue_of: dict[int, Queue] = {}
+        self.limited: frozenset[int] = frozenset()
         self.types: dict[str, int] = {}
         self.type_names: dict[int, str] = {}
         self.workers: dict[str, int] = {}
@@ -69,6 +62,7 @@ class Ledger:
         self.fed, self.at = ends.fed or 0, ends.at or 0
         self.queues = {queue.name: queue for queue in ends.queues}
         self.queue_of = {queue.code: queue for queue in ends.queues}
+        self._find_limited()
         self.type_names = dict(ends.types)
         self.types = {name: code for code, name in ends.types}
         self._counts = None
@@ -81,6 +75,7 @@ class Ledger:
     def forget(self) -> None:
         """Trust nothing: the transaction was rolled back."""
         self._version = None
+        self.tallies.roll_back()
         self.workers.clear()
         self._added.clear()
         self._changed_queues.clear()
@@ -117,6 +112,16 @@ class Ledger:
         """Keep a queue's changed fields with this transaction."""
         self._changed_queues[queue.code] = queue
 
+    def define(self, queue: Queue, definition: QueueDefinition) -> None:
+        """Change a queue's settings."""
+        queue.define(definition)
+        self.change(queue)
+        self._find_limited()
+
+    def _find_limited(self) -> None:
+        limited = (code for code, queue in self.queue_of.items() if queue.limited)
+        self.limited = frozenset(limited)
+
     # counts
 
     def counts(self, on: apsw.Connection) -> dict[Lane, int]:
@@ -125,6 +130,32 @@ class Ledger:
         if self._counts is None:
             self._counts = {row[:4]: row[4] for row in _counts(one(on, "counts"))}
         return self._counts
+
+    def count(self, on: apsw.Connection, queue: int, *states: int) -> int:
+        """How many tasks of a queue there are in these states."""
+        counts = self.counts(on).items()
+        return sum(n for lane, n in counts if lane[0] == queue and lane[2] in states)
+
+    def by_queue(self, on: apsw.Connection, state: int) -> dict[int, int]:
+        """How many tasks each queue has in a state, by its code."""
+        found: dict[int, int] = {}
+        for lane, n in self.counts(on).items():
+            if lane[2] == state:
+                found[lane[0]] = found.get(lane[0], 0) + n
+        return found
+
+    def nothing_starts(self, on: apsw.Connection, names: Collection[str], now: int) -> set[str]:
+        """Those of these queues with limits in which no task is pending, or none may start now."""
+        codes = [self.queues[name].code for name in names if self.queues[name].limited]
+        if not codes:
+            return set()
+        pending, running = self.by_queue(on, PENDING), self.by_queue(on, RUNNING)
+        return {
+            self.queue_of[code].name
+            for code in codes
+            if not pending.get(code)
+            or self.queue_of[code].opens_in(running.get(code, 0), 0, now) is None
+        }
 
     def add(self, lane: Lane, n: int) -> None:
         """Count tasks that came or went."""

@@ -1,12 +1,16 @@
 """Find and stats: what people and programs read of tasks."""
 
+from typing import Final
+
 import apsw
 import msgspec
 
-from tidemill.clock import MICROSECOND, from_micros
+from tidemill.clock import from_micros
 from tidemill.engine import QueueStatus, StateCount, Stats, TaskPage, TaskQuery
+from tidemill.engines.sqlite.queues import Queue
 from tidemill.engines.sqlite.rows import (
     STATES,
+    after_from,
     attempt_from,
     error_from,
     extra_from,
@@ -42,6 +46,8 @@ class _Found(msgspec.Struct, frozen=True, array_like=True):
     alone: int
     crashes: int
     blocked_on: str | None
+    awaiting: int
+    after: str | None
     unique_key: str | None
     limit_key: str | None
     at_most: int | None
@@ -60,7 +66,8 @@ class _Found(msgspec.Struct, frozen=True, array_like=True):
 
 _found = msgspec.json.Decoder(list[_Found]).decode
 _counts = msgspec.json.Decoder(list[tuple[str, str, int, int]]).decode
-_queues = msgspec.json.Decoder(list[tuple[str, int, int, int | None, int | None]]).decode
+_queues = msgspec.json.Decoder(list[tuple[Queue, int | None]]).decode
+_limited = msgspec.json.Decoder(list[tuple[Queue, int, int, int]]).decode
 
 
 def stats(on: apsw.Connection, now: int) -> Stats:
@@ -72,16 +79,13 @@ def stats(on: apsw.Connection, now: int) -> Stats:
     counts.sort(key=lambda count: (count.queue, count.task_type, count.state))
     queues = tuple(
         QueueStatus(
-            name=name,
-            weight=weight,
-            paused=bool(paused),
-            lease=None if lease is None else lease * MICROSECOND,
+            definition=queue.definition,
+            paused=bool(queue.paused),
             oldest_pending_at=None if oldest is None else from_micros(oldest),
         )
-        for name, weight, paused, lease, oldest in _queues(one(on, "stats_queues"))
+        for queue, oldest in _queues(one(on, "stats_queues"))
     )
-    seen = one(on, "last_instant") or 0
-    return Stats(at=from_micros(max(now, seen)), counts=tuple(counts), queues=queues)
+    return Stats(at=from_micros(_now(on, now)), counts=tuple(counts), queues=queues)
 
 
 def find(on: apsw.Connection, query: TaskQuery) -> TaskPage:
@@ -129,6 +133,8 @@ def _task(row: _Found, *, details: bool) -> Task:
         alone=bool(row.alone),
         crashes=row.crashes,
         blocked_on=row.blocked_on,
+        awaiting=row.awaiting,
+        after=None if row.after is None else after_from(bytes.fromhex(row.after)),
         unique=unique_from(row.unique_key, extra),
         limit=_limit(row),
         user_id=row.user_id,
@@ -175,10 +181,45 @@ def _attempts(row: _Found, state: State, error: TaskError | None) -> tuple[Attem
     return (*told, last)
 
 
-def claimable(
-    on: apsw.Connection, queues: tuple[str, ...] | None, task_types: frozenset[str] | None
-) -> bool:
-    """Whether a task waits in one of these queues that a claimer of these types could take."""
+_NEVER: Final = float("inf")
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """When there may be something to claim: in so many seconds.
+
+    `limited`: queues with limits of their own are waited for, so that a task which becomes pending
+    there may not start yet.
+    """
+
+    within: float
+    limited: bool = False
+
+
+def outlook(
+    on: apsw.Connection,
+    now: int,
+    queues: tuple[str, ...] | None,
+    task_types: frozenset[str] | None,
+    worker: str,
+) -> Outlook:
+    """When a task waits in one of these queues that this worker could take."""
     names = None if queues is None else as_json(list(queues))
     types = None if task_types is None else as_json(sorted(task_types))
-    return bool(one(on, "claimable", (names, types)))
+    if one(on, "claimable", (names, types)):
+        return Outlook(0)
+    limited = _limited(one(on, "limited_queues", (names, types, worker)))
+    ahead = [
+        opens
+        for queue, pending, running, of_worker in limited
+        if pending and (opens := queue.opens_in(running, of_worker, _now(on, now))) is not None
+    ]
+    return Outlook(min(ahead) / 1e6 if ahead else _NEVER, limited=bool(limited))
+
+
+def told(*, something: bool) -> Outlook:
+    """For who waits for the feed: now if there is something, else when it rings."""
+    return Outlook(0 if something else _NEVER)
+
+
+def _now(on: apsw.Connection, now: int) -> int:
+    return max(now, one(on, "last_instant") or 0)

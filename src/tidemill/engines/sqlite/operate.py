@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidemill.clock import micros
 from tidemill.engine import QueueDefinition, Retrial
+from tidemill.engines.sqlite.keys import hold_key, key_holder
 from tidemill.engines.sqlite.repair import forget
 from tidemill.engines.sqlite.rows import (
     CANCELLED,
     COMPLETED,
+    PENDING,
     RUNNING,
     STATES,
     Row,
@@ -22,7 +23,7 @@ from tidemill.engines.sqlite.rows import (
 )
 from tidemill.engines.sqlite.statements import one
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.transitions import admit, end, hold_key, key_holder
+from tidemill.engines.sqlite.transitions import ask, end
 from tidemill.task import State
 
 
@@ -73,10 +74,8 @@ def _retry(step: Step, row: Row | None) -> Retrial:
             return Retrial.KEY_TAKEN
         hold_key(step, row.queue, row.unique_key, row.key, None)
     _tell_last_attempt(step, row)
-    again = admit(
-        step,
+    again = msgspec.structs.replace(
         row,
-        "manual_retry",
         attempt_limit=row.attempt + row.max_attempts,
         claim_kept=False,
         worker=None,
@@ -92,7 +91,7 @@ def _retry(step: Step, row: Row | None) -> Retrial:
         result=None,
         reason=None,
     )
-    step.write(again, whole=True)
+    step.write(ask(step, again, "manual_retry"), whole=True)
     return Retrial.RETRIED
 
 
@@ -135,6 +134,6 @@ def configure(step: Step, definitions: Sequence[QueueDefinition]) -> None:
     """Create queues or change their settings."""
     for definition in definitions:
         queue = step.queue(definition.name)
-        queue.weight = definition.weight
-        queue.lease = None if definition.lease is None else micros(definition.lease)
-        step.ledger.change(queue)
+        step.ledger.define(queue, definition)
+        if step.ledger.count(step.on, queue.code, PENDING):
+            step.ready.add(queue.name)

@@ -98,7 +98,7 @@ def forget(step: Step, rows: Iterable[Row]) -> None:
             keys.append((row.queue, row.unique_key, raw))
         step.drop(row)
     seqs = f"[{','.join(str(row.seq) for row in rows)}]"
-    for table in ("body", "progress", "log", "attempt"):
+    for table in ("body", "after", "progress", "log", "attempt"):
         step.on.execute(statement(f"remove_{table}"), (seqs,))
     step.on.execute(statement("remove"), (seqs,))
     if tags:

@@ -8,6 +8,9 @@ import msgspec
 from tidemill.clock import from_micros, micros, to_micros
 from tidemill.engine import Mark, Tally
 from tidemill.engines.sqlite import history, marks
+from tidemill.engines.sqlite.enqueue import Known, known_of
+from tidemill.engines.sqlite.keys import hold_key, key_holder
+from tidemill.engines.sqlite.limits import IN_LINE
 from tidemill.engines.sqlite.rows import (
     BLOCKED,
     CODES,
@@ -19,7 +22,8 @@ from tidemill.engines.sqlite.rows import (
     storable,
 )
 from tidemill.engines.sqlite.step import Step
-from tidemill.engines.sqlite.transitions import fits, hold_key, key_holder
+from tidemill.engines.sqlite.transitions import fits, go_on, tell_waiting
+from tidemill.engines.sqlite.waits import Wait, asked
 from tidemill.task import State, Task
 
 
@@ -30,33 +34,71 @@ def restore(
     marks.take_in(step.on, kept)
     if tallies:
         step.write_history()
-        history.take_in(step.on, tallies)
+        history.take_in(step.on, step.now, tallies)
     keys = [key_of(task.id) for task in tasks]
-    known = step.known(keys)
-    return [_restore(step, task, key, known) for task, key in zip(tasks, keys, strict=True)]
+    known = known_of(step, tasks, keys)
+    put = [_is_new(step, task, key, known) for task, key in zip(tasks, keys, strict=True)]
+    for new, task, key in zip(put, tasks, keys, strict=True):
+        if new:
+            _restore(step, task, key, known)
+    return put
 
 
-def _restore(step: Step, task: Task, key: str, known: set[str]) -> bool:
+def _is_new(step: Step, task: Task, key: str, known: Known) -> bool:
+    """Whether a task is not here yet. From now on it counts as one that is."""
     step.queue(task.queue)
-    if key in known:
-        return False
-    known.add(key)
+    new = key not in known.states
+    if new:
+        known.states[key] = CODES[task.state]
+    return new
+
+
+def _restore(step: Step, task: Task, key: str, known: Known) -> None:
     here = _here(task, from_micros(step.now))
-    if not task.state.final:
+    if task.state.final:
+        _keep_cached(step, task, key)
+    else:
         _take_key(step, here, key)
+    wait: Wait | None = None
+    live: set[str] = set()
     state, blocked_on = _state(step, here)
+    if here.blocked_on == "upstream" and here.after is not None and not here.state.final:
+        known.look_again(step, here.after)
+        wait, live = asked(key, here.after, known.states)
+        state, blocked_on = BLOCKED, "upstream"
     seq = step.insert(
-        here.as_new(), key, state, to_micros(here.run_at), blocked_on, past=_past(step, here)
+        here.as_new(),
+        key,
+        state,
+        to_micros(here.run_at),
+        blocked_on,
+        awaited=key in known.upstream,
+        told=wait is None or bool(live),
+        past=_past(step, here),
     )
     for attempt in here.attempts:
         step.add_attempt(seq, attempt)
     step.report(seq, here.progress, here.logs)
-    if here.state is not task.state:
-        ledger = step.ledger
-        step.ends.count(
-            ledger.queues[task.queue].code, ledger.types[task.task_type], here.state.value
-        )
-    return True
+    if wait is None:
+        _tell_end(step, task, here, key, known)
+    elif live:
+        step.wait_for(wait, live)
+    else:
+        step.load([key])
+        row = step.row(key)
+        if row is not None:
+            state = go_on(step, row, "restored", wait).state
+    known.states[key] = state
+
+
+def _tell_end(step: Step, task: Task, here: Task, key: str, known: Known) -> None:
+    """Count a task that was cancelled on the way, and let those go on that wait for it."""
+    if here.state is task.state:
+        return
+    ledger = step.ledger
+    step.ends.count(ledger.queues[task.queue].code, ledger.types[task.task_type], here.state.value)
+    if key in known.upstream:
+        tell_waiting(step, key, CODES[here.state])
 
 
 def _here(task: Task, now: datetime) -> Task:
@@ -90,7 +132,7 @@ def _state(step: Step, task: Task) -> tuple[int, str | None]:
     limit = task.limit
     if limit is None or fits(step, step.queue(task.queue).code, limit.key, limit.at_most):
         return PENDING, None
-    return BLOCKED, "limit"
+    return BLOCKED, IN_LINE
 
 
 def _take_key(step: Step, task: Task, key: str) -> None:
@@ -104,6 +146,17 @@ def _take_key(step: Step, task: Task, key: str) -> None:
     over = task.state.final if until is None else until <= step.now
     queue = step.queue(task.queue).code
     if not over and key_holder(step, queue, unique.key) is None:
+        hold_key(step, queue, unique.key, key, until)
+
+
+def _keep_cached(step: Step, task: Task, key: str) -> None:
+    """Give a completed task its key for as long as its result is still cached."""
+    unique = task.unique
+    if unique is None or unique.cached is None or task.state is not State.COMPLETED:
+        return
+    until = (_instant(task.finished_at) or step.now) + micros(unique.cached)
+    queue = step.queue(task.queue).code
+    if until > step.now and key_holder(step, queue, unique.key) is None:
         hold_key(step, queue, unique.key, key, until)
 
 

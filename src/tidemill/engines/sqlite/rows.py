@@ -9,6 +9,7 @@ import msgspec
 from tidemill.clock import from_micros
 from tidemill.task import (
     DEFAULT_RETENTION,
+    After,
     Attempt,
     LogLine,
     NewTask,
@@ -89,6 +90,39 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
         return (-self.priority, self.due, self.key)
 
 
+def some_columns(row: Row) -> tuple[Any, ...]:
+    """What `save.sql` writes of a row."""
+    return (
+        row.seq,
+        row.state,
+        row.due,
+        row.lease_end,
+        row.attempt,
+        row.cancelling,
+        row.awaited,
+        row.blocked_on,
+        row.reason,
+    )
+
+
+def all_columns(row: Row) -> tuple[Any, ...]:
+    """What `save_whole.sql` writes of a row."""
+    return (
+        *some_columns(row),
+        row.alone,
+        row.crashes,
+        row.attempt_limit,
+        row.claim_kept,
+        row.worker,
+        row.started_at,
+        row.finished_at,
+        row.prune_at,
+        row.error,
+        row.fingerprint,
+        row.result,
+    )
+
+
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """What a restored task has behind it; its fields after the first two end `restore.sql`."""
 
@@ -124,6 +158,7 @@ class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _PLAIN = Extra()
 _encode = msgspec.msgpack.Encoder().encode
+_decode_after = msgspec.msgpack.Decoder(After).decode
 _decode_extra = msgspec.msgpack.Decoder(Extra).decode
 _decode_error = msgspec.msgpack.Decoder(TaskError).decode
 _decode_progress = msgspec.msgpack.Decoder(Progress).decode
@@ -213,6 +248,11 @@ def error_contains(error: bytes | None, needle: str) -> bool:
         return False
     found = _decode_error(error)
     return needle in f"{found.type}\n{found.message}".lower()
+
+
+def after_from(body: bytes) -> After:
+    """What a task comes after, as it was packed."""
+    return _decode_after(body)
 
 
 def progress_from(digits: str) -> Progress:

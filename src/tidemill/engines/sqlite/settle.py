@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from tidemill.clock import micros
 from tidemill.engine import MAX_CRASHES
 from tidemill.engines.sqlite.claim import claimed
@@ -19,9 +17,9 @@ from tidemill.engines.sqlite.rows import (
     pack,
     storable,
 )
-from tidemill.engines.sqlite.statements import run
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.transitions import admit, block, end, schedule_or_admit
+from tidemill.engines.sqlite.waits import Wait
 from tidemill.outcome import (
     Cancelled,
     Completed,
@@ -58,6 +56,7 @@ def _settle(step: Step, settlement: Settlement, key: str) -> State | None:
         return _state(end(step, row, CANCELLED, "cancelled", reason=row.reason))
     if settlement.enqueue:
         enqueue(step, settlement.enqueue)
+        row = step.row(key) or row
     return _state(_carry_out(step, row, outcome))
 
 
@@ -111,12 +110,8 @@ def _again(step: Step, row: Row, outcome: Retried) -> Row:
 
 def _wait(step: Step, row: Row, children: Sequence[str]) -> Row:
     keys = {key for child in children if (key := key_or_none(child)) is not None}
-    step.load(keys)
-    live = [child for key in keys if (child := step.row(key)) and not STATES[child.state].final]
+    live = {key for key, state in step.known(list(keys)).items() if state < COMPLETED}
     if not live:
         return admit(step, row, "waiting", attempt=row.attempt - 1)
-    for child in live:
-        step.write(msgspec.structs.replace(child, awaited=1))
-    parent = bytes.fromhex(row.key)
-    run(step.on, "await_add", [(bytes.fromhex(child.key), parent) for child in live])
+    step.wait_for(Wait(row.key, len(live)), live)
     return block(step, step.row(row.key) or row, "waiting", "children", attempt=row.attempt - 1)

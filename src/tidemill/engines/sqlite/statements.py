@@ -15,6 +15,8 @@ from typing import Any
 import apsw
 import msgspec
 
+from tidemill.engines.sqlite.queues import QUEUE
+
 Values = Sequence[Any]
 
 _WIDTH = re.compile(r"given\s*\(([^)]*)\)")
@@ -25,7 +27,9 @@ _TEXT_LENGTH = 15_000  # apsw does not keep statements longer than 16,384 bytes 
 def statement(name: str) -> str:
     """The text of `statements/{name}.sql`."""
     text = files(__package__).joinpath("statements", f"{name}.sql").read_text("utf-8")
-    return text.replace("{row}", statement("row").strip()) if "{row}" in text else text
+    if "{row}" in text:
+        text = text.replace("{row}", statement("row").strip())
+    return text.replace("{queue}", QUEUE)
 
 
 @cache
@@ -64,6 +68,8 @@ def run(on: apsw.Connection, name: str, rows: Sequence[Values], *after: Any) -> 
     The statement names its rows `given(…) AS (VALUES {rows})`; values `after` follow them. Rows
     are padded with NULL to a power of two, so that few texts are ever prepared.
     """
+    if not rows:
+        return []
     most, width, texts = _most_rows(name), _width(name), []
     for start in range(0, len(rows), most):
         part = rows[start : start + most]

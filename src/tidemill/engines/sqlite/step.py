@@ -4,7 +4,8 @@ Verbs read rows, decide, and call `move`, `end` and `insert`; `flush` writes all
 statements. Whoever reads rows by anything but their key flushes first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import apsw
@@ -13,23 +14,28 @@ import msgspec
 from tidemill.clock import to_micros
 from tidemill.engines.sqlite.ends import Ends
 from tidemill.engines.sqlite.feedbook import CODE_OF, FEED_LENGTH
-from tidemill.engines.sqlite.ledger import Ledger, Queue
+from tidemill.engines.sqlite.ledger import Ledger
+from tidemill.engines.sqlite.limits import Limits, Place
+from tidemill.engines.sqlite.queues import Queue
 from tidemill.engines.sqlite.rows import (
     INLINE_PAYLOAD,
     PENDING,
     RUNNING,
     Past,
     Row,
+    after_from,
+    all_columns,
     attempt_of,
     extra_of,
     pack,
+    some_columns,
 )
 from tidemill.engines.sqlite.statements import one, run, statement
-from tidemill.task import Attempt, NewTask, Progress, TaskError
+from tidemill.engines.sqlite.waits import Wait, Waits
+from tidemill.task import After, Attempt, NewTask, Progress, TaskError
 
 _rows = msgspec.json.Decoder(list[Row]).decode
-_row = msgspec.json.Decoder(Row).decode
-_keys = msgspec.json.Decoder(list[str]).decode
+_states = msgspec.json.Decoder(list[tuple[str, int]]).decode
 _replace = msgspec.structs.replace
 
 NewRow = tuple[Any, ...]
@@ -46,12 +52,16 @@ class Step:
         self.ready: set[str] = set()
         self.told = False
         self.ends = Ends()
+        self.ended: deque[tuple[str, int]] = deque()
+        self.limits = Limits()
+        self.waits = Waits(on)
         self._rows: dict[str, Row] = {}
         self._changed: dict[int, bool] = {}  # seq: whether all columns are written
         self._by_seq: dict[int, Row] = {}
         self._inserted: list[NewRow] = []
         self._restored: list[NewRow] = []
         self._bodies: list[tuple[int, bytes]] = []
+        self._afters: list[tuple[int, bytes]] = []
         self._tags: list[tuple[str, bytes]] = []
         self._feed: list[FeedEntry] = []
         self._attempts: list[tuple[int, bytes]] = []
@@ -64,7 +74,8 @@ class Step:
         """Read rows by key, so that `row` finds them."""
         missing = [(bytes.fromhex(key),) for key in keys if key not in self._rows]
         if missing:
-            self.flush()
+            if self._inserted or self._restored or self.waits.unflagged:
+                self.flush()
             for text in run(self.on, "load", missing):
                 self.adopt(_rows(text))
 
@@ -74,27 +85,52 @@ class Step:
 
     def adopt(self, rows: Iterable[Row]) -> list[Row]:
         """Take rows in that a statement has read; answers them as this step has changed them."""
-        return [self._rows.setdefault(row.key, row) for row in rows]
+        adopted = [self._rows.setdefault(row.key, row) for row in rows]
+        self.waits.met += [row.key for row in adopted if row.awaited]
+        return adopted
 
     def select(self, name: str, *values: Any) -> list[Row]:
         """The rows that a statement selects."""
         self.flush()
         return self.adopt(_rows(one(self.on, name, values)))
 
-    def select_one(self, name: str, *values: Any) -> Row | None:
-        """The row that a statement selects, if any."""
-        self.flush()
-        text = one(self.on, name, values)
-        return None if text is None else self.adopt([_row(text)])[0]
-
-    def known(self, keys: Sequence[str]) -> set[str]:
-        """Which of these keys name a task that exists."""
+    def known(self, keys: Sequence[str]) -> dict[str, int]:
+        """The states of the tasks that exist of those that these keys name."""
         if self._inserted or self._restored:
             self.flush()
-        found: set[str] = set()
+        found: dict[str, int] = {}
         for text in run(self.on, "known", [(bytes.fromhex(key),) for key in keys]):
-            found.update(_keys(text))
+            found.update(_states(text))
+        for key in found.keys() & self._rows.keys():
+            found[key] = self._rows[key].state
         return found
+
+    def after(self, row: Row) -> After | None:
+        """What a task comes after."""
+        if self._afters:
+            self.write_tasks()
+        body = one(self.on, "after", (row.seq,))
+        return None if body is None else after_from(body)
+
+    def slots_taken(self, place: Place) -> int:
+        """How many tasks of a limit are pending or running."""
+        if self.limits.taken(place) is None:
+            self.limits.count(self.on, {place, *self._places()})
+        return self.limits.taken(place) or 0
+
+    def next_in_line(self, place: Place) -> Row | None:
+        """The task that is the first of those blocked at a limit."""
+        if not self.limits.knows_next(place):
+            self.flush()
+            self.adopt(self.limits.read_lines(self.on, {place: 1, **self._places()}))
+        key = self.limits.next(place)
+        return None if key is None else self._rows[key]
+
+    def _places(self) -> Counter[Place]:
+        """The limits of the tasks at hand, and how many of them each has."""
+        return Counter(
+            (row.queue, row.limit_key) for row in self._rows.values() if row.limit_key is not None
+        )
 
     def queue(self, name: str) -> Queue:
         """A queue by name; it exists once it is named."""
@@ -110,9 +146,14 @@ class Step:
         due: int,
         blocked_on: str | None = None,
         *,
+        awaited: bool = False,
+        told: bool = True,
         past: Past | None = None,
     ) -> int:
-        """Add a task in its first state, or as it is restored with its past; answers its seq."""
+        """Add a task in its first state, or as it is restored with its past; answers its seq.
+
+        One that is not `told` of to the feed is about to move on, which the feed will tell.
+        """
         ledger = self.ledger
         queue = self.queue(task.queue).code
         kind = ledger.types.get(task.task_type) or ledger.type(self.on, task.task_type)
@@ -141,6 +182,7 @@ class Step:
             task.max_attempts,
             None if task.expires_at is None else to_micros(task.expires_at),
             blocked_on,
+            awaited,
             None if task.unique is None else task.unique.key,
             None if limit is None else limit.key,
             None if limit is None else limit.at_most,
@@ -152,14 +194,22 @@ class Step:
         )
         if task.tags:
             self._tags += [(tag, raw) for tag in task.tags]
+        if task.after is not None:
+            self._afters.append((seq, pack(task.after)))
+        if awaited:
+            self.waits.flagged.add(key)
+        if limit is not None:
+            self.limits.entered((queue, limit.key), state, blocked_on)
         if past is None:
             self._inserted.append(columns)
             ledger.add((queue, kind, state, 0), 1)
-            self._feed.append((_ENQUEUED, raw, kind, queue, state, 0))
+            entry = (_ENQUEUED, raw, kind, queue, state, 0)
         else:
             self._restored.append((*columns, *msgspec.structs.astuple(past)[2:]))
             ledger.add((queue, kind, state, past.alone if state == PENDING else 0), 1)
-            self._feed.append((_RESTORED, raw, kind, queue, state, past.attempt))
+            entry = (_RESTORED, raw, kind, queue, state, past.attempt)
+        if told:
+            self._feed.append(entry)
         if state == PENDING:
             self.ready.add(task.queue)
         return seq
@@ -171,7 +221,12 @@ class Step:
         moved = _replace(row, state=state, **changes)
         self.ledger.add((row.queue, row.type, row.state, _lane(row)), -1)
         self.ledger.add((row.queue, row.type, state, _lane(moved)), 1)
-        if state == PENDING:
+        if row.limit_key is not None:
+            place = (row.queue, row.limit_key)
+            self.limits.left(place, row.key, row.state, row.blocked_on)
+            self.limits.entered(place, state, moved.blocked_on)
+        limited = self.ledger.limited
+        if state == PENDING or (limited and row.state == RUNNING and row.queue in limited):
             self.ready.add(self.ledger.queue_of[row.queue].name)
         self.write(moved)
         self.tell(moved, cause)
@@ -182,6 +237,15 @@ class Step:
         self._rows[row.key] = self._by_seq[row.seq] = row
         self._changed[row.seq] = whole or self._changed.get(row.seq, False)
         return row
+
+    def wait_for(self, wait: Wait, live: Collection[str]) -> None:
+        """Let a task wait for live ones; the caller blocks it."""
+        for key in live:
+            row = self._rows.get(key)
+            if row is not None:
+                self.waits.flagged.add(key)
+                self.write(_replace(row, awaited=1))
+        self.waits.add(wait, live)
 
     def tell(self, row: Row, cause: str, progress: Progress | None = None) -> None:
         """Write one transition into the feed."""
@@ -245,19 +309,29 @@ class Step:
                 on.execute(statement("body_put"), body)
             self._bodies.clear()
         if self._changed:
-            some = [_some(self._by_seq[seq]) for seq, whole in self._changed.items() if not whole]
-            every = [_every(self._by_seq[seq]) for seq, whole in self._changed.items() if whole]
+            some = [
+                some_columns(self._by_seq[seq]) for seq, whole in self._changed.items() if not whole
+            ]
+            every = [
+                all_columns(self._by_seq[seq]) for seq, whole in self._changed.items() if whole
+            ]
             self._changed.clear()
             self._by_seq.clear()
             if some:
                 run(on, "save", some)
             if every:
                 run(on, "save_whole", every)
+        self.waits.flag()
+        self.limits.written()
 
     def write_tasks(self) -> None:
         """Write the tasks that changed with all that was reported about them."""
         self.flush()
+        self.waits.write()
         on = self.on
+        if self._afters:
+            run(on, "after_add", self._afters)
+            self._afters.clear()
         if self._attempts:
             run(on, "attempt_add", self._attempts)
             self._attempts.clear()
@@ -281,7 +355,8 @@ class Step:
     def end_call(self) -> None:
         """Leave nothing remembered to the next call in the same transaction."""
         self.flush()
-        self._rows.clear()
+        self.waits.write()
+        self._forget()
 
     def end(self) -> None:
         """Write everything that is left: the last thing before a commit."""
@@ -289,8 +364,15 @@ class Step:
         self.write_history()
         if self._feed:
             self._write_feed()
+        if self.ledger.limited:
+            self.ready -= self.ledger.nothing_starts(self.on, self.ready, self.now)
         self.ledger.flush(self.on)
+        self._forget()
+
+    def _forget(self) -> None:
         self._rows.clear()
+        self.waits.forget()
+        self.limits.forget_lines()
 
     def _write_feed(self) -> None:
         ledger, count = self.ledger, len(self._feed)
@@ -309,34 +391,3 @@ _ENQUEUED, _RESTORED = CODE_OF["enqueued"], CODE_OF["restored"]
 
 def _lane(row: Row) -> int:
     return row.alone if row.state == PENDING else 0
-
-
-def _some(row: Row) -> NewRow:
-    return (
-        row.seq,
-        row.state,
-        row.due,
-        row.lease_end,
-        row.attempt,
-        row.cancelling,
-        row.awaited,
-        row.blocked_on,
-        row.reason,
-    )
-
-
-def _every(row: Row) -> NewRow:
-    return (
-        *_some(row),
-        row.alone,
-        row.crashes,
-        row.attempt_limit,
-        row.claim_kept,
-        row.worker,
-        row.started_at,
-        row.finished_at,
-        row.prune_at,
-        row.error,
-        row.fingerprint,
-        row.result,
-    )

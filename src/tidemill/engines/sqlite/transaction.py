@@ -16,7 +16,7 @@ from tidemill.engines.sqlite.faults import faults
 from tidemill.engines.sqlite.ledger import Ledger
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.writer import Lend, Writer
-from tidemill.errors import EngineError, EngineRefused, EngineUnavailable
+from tidemill.errors import EngineError, EngineRefused, EngineUnavailable, QueueFull
 
 T = TypeVar("T")
 
@@ -63,6 +63,8 @@ class SqliteTransaction:
             self._refuse_rest()
         try:
             return await future
+        except QueueFull:  # before anything was done
+            raise
         except BaseException:
             self._broken = self._broken or verb
             raise

@@ -1,7 +1,7 @@
-"""The transitions that several verbs share: admission, the end of a task, unique keys.
+"""The transitions that several verbs share: admission, the end of a task, what waits for it.
 
-Each carries out one change with all that hangs on it: limit slots, keys, waiting parents
-(rules 2, 4.4, 4.7 and 14).
+Each carries out one change with all that hangs on it: limit slots, keys, tasks that wait
+(rules 2, 4.4, 4.7, 14 and 19).
 """
 
 from typing import Any
@@ -9,22 +9,25 @@ from typing import Any
 import msgspec
 
 from tidemill.clock import micros
+from tidemill.engines.sqlite.keys import leave_key
+from tidemill.engines.sqlite.limits import IN_LINE, occupies
 from tidemill.engines.sqlite.rows import (
     BLOCKED,
     CANCELLED,
     COMPLETED,
     FAILED,
     PENDING,
-    RUNNING,
     SCHEDULED,
     STATES,
     Row,
     extra_from,
+    id_of,
+    key_or_none,
     pack,
     storable,
 )
-from tidemill.engines.sqlite.statements import one, run, statement
 from tidemill.engines.sqlite.step import Step
+from tidemill.engines.sqlite.waits import Wait, asked
 from tidemill.task import DEFAULT_RETENTION, State, TaskError
 
 _RETENTION = {
@@ -35,18 +38,13 @@ _RETENTION = {
 _COUNTED = {code: STATES[code].value for code in (COMPLETED, FAILED, CANCELLED)}
 _SETTLED = ("completed", "failed")
 """Causes of an end whose attempt's times are counted, as the state that they lead to."""
-_holder = msgspec.json.Decoder(tuple[str, int | None]).decode
-
-
-def occupies(state: int) -> bool:
-    """Whether a task in this state takes a slot of its limit."""
-    return state in (PENDING, RUNNING)
+_ON_OTHERS = ("children", "upstream")
+_BROKE = {FAILED: "failed", CANCELLED: "was cancelled"}
 
 
 def fits(step: Step, queue: int, limit_key: str, at_most: int, *, itself: int = 0) -> bool:
     """Whether a task finds a slot free. `itself`: slots that it takes already."""
-    step.flush()
-    return int(one(step.on, "slots", (queue, limit_key))) - itself < at_most
+    return step.slots_taken((queue, limit_key)) - itself < at_most
 
 
 def admit(step: Step, row: Row, cause: str, **changes: Any) -> Row:
@@ -56,11 +54,11 @@ def admit(step: Step, row: Row, cause: str, **changes: Any) -> Row:
     held = occupies(row.state)
     if fits(step, row.queue, row.limit_key, row.at_most, itself=int(held)):
         return step.move(row, cause, PENDING, blocked_on=None, **changes)
-    return block(step, row, cause, "limit", **changes)
+    return block(step, row, cause, IN_LINE, **changes)
 
 
 def block(step: Step, row: Row, cause: str, on: str, **changes: Any) -> Row:
-    """Put a task aside until its limit or its children let it go on."""
+    """Put a task aside until its limit or the tasks that it waits for let it go on."""
     moved = step.move(row, cause, BLOCKED, blocked_on=on, **changes)
     leave_slot(step, row)
     return moved
@@ -79,13 +77,11 @@ def leave_slot(step: Step, left: Row) -> None:
     """Give the slot that a task held before it moved to those that wait for it."""
     if left.limit_key is None or not occupies(left.state):
         return
-    while True:
-        waiting = step.select_one("next_blocked", left.queue, left.limit_key)
-        if waiting is None or waiting.at_most is None:
+    place = (left.queue, left.limit_key)
+    while (waiting := step.next_in_line(place)) is not None:
+        if step.slots_taken(place) >= (waiting.at_most or 0):
             return
-        if not fits(step, left.queue, left.limit_key, waiting.at_most):
-            return
-        step.move(waiting, "admitted", PENDING, blocked_on=None)
+        step.move(waiting, "admitted", PENDING, blocked_on=None, due=step.now)
 
 
 def end(
@@ -99,11 +95,11 @@ def end(
     reason: str | None = None,
     **changes: Any,
 ) -> Row:
-    """End a task: record how, free its key, then let parents that wait go on."""
+    """End a task: record how, free its key, then let those go on that wait for it."""
     if row.unique_key is not None:
-        free_key(step, row)
-    if row.blocked_on == "children":
-        step.on.execute(statement("await_drop"), (bytes.fromhex(row.key),))
+        leave_key(step, row, state)
+    if row.blocked_on in _ON_OTHERS:
+        step.waits.drop(row.key)
     if cause in _SETTLED:
         step.ends.settled(row, cause)
     else:
@@ -126,7 +122,7 @@ def end(
     if row.limit_key is not None:
         leave_slot(step, row)
     if row.awaited:
-        tell_parents(step, row.key)
+        tell_waiting(step, row.key, state)
     return final
 
 
@@ -145,36 +141,53 @@ def _kept(row: Row, state: int) -> int | None:
     return None if kept is None else micros(kept)
 
 
-def tell_parents(step: Step, child: str) -> None:
-    """Let parents go on that waited for this child last."""
-    raw = bytes.fromhex(child)
-    parents = step.select("await_over", raw)
-    step.on.execute(statement("await_end"), (raw,))
-    for parent in parents:
-        admit(step, parent, "children_final")
+# tasks that wait for others
 
 
-# unique keys
+def ask(step: Step, row: Row, cause: str) -> Row:
+    """Let a task on its way, unless it comes after others that are not final yet."""
+    after = step.after(row)
+    if after is None:
+        return schedule_or_admit(step, row, cause, row.due)
+    upstream = [key for name in after.tasks if (key := key_or_none(name)) is not None]
+    wait, live = asked(row.key, after, step.known(upstream))
+    if not live:
+        return go_on(step, row, cause, wait)
+    step.wait_for(wait, live)
+    return block(step, row, cause, "upstream")
 
 
-def key_holder(step: Step, queue: int, key: str) -> Row | None:
-    """The task that holds a key now."""
-    text = one(step.on, "key_holder", (queue, key))
-    if text is None:
-        return None
-    holder, until = _holder(text)
-    if until is not None and until <= step.now:
-        return None
-    step.load([holder])
-    return step.row(holder)
+def tell_waiting(step: Step, key: str, state: int) -> None:
+    """Let go on what waited for an ended task last, and what waits for those that end by it.
+
+    One after the other, not one inside the other: a chain may have thousands of tasks.
+    """
+    step.ended.append((key, state))
+    if len(step.ended) > 1:
+        return  # whoever tells of the first goes on with this one
+    while step.ended:
+        over = step.waits.end(*step.ended[0])
+        step.load(wait.key for wait in over)
+        for wait in over:
+            row = step.row(wait.key)
+            if row is not None and wait.on_failure is None:
+                admit(step, row, "children_final")
+            elif row is not None:
+                go_on(step, row, "upstream_final", wait)
+        step.ended.popleft()
 
 
-def hold_key(step: Step, queue: int, key: str, holder: str, until: int | None) -> None:
-    """Give a key to a task; `until` is an instant, None when its start or end frees it."""
-    step.on.execute(statement("key_hold"), (queue, key, bytes.fromhex(holder), until))
-
-
-def free_key(step: Step, row: Row) -> None:
-    """Free the key of a task that ends, unless it holds it for a duration."""
-    if extra_from(row.extra).key_rules.lasting is None:
-        run(step.on, "key_free", [(row.queue, row.unique_key, bytes.fromhex(row.key))])
+def go_on(step: Step, row: Row, cause: str, wait: Wait) -> Row:
+    """All upstream tasks are final: run, have nothing to run, or end as they did."""
+    free = msgspec.structs.replace(row, blocked_on=None)
+    if wait.broken_by is None or wait.broken_as is None or wait.on_failure == "continue":
+        if wait.joins:
+            return end(step, free, COMPLETED, "joined")
+        return schedule_or_admit(step, free, cause, row.due)
+    text = f"task {id_of(wait.broken_by)} {_BROKE[wait.broken_as]}, and this one comes after it"
+    if wait.on_failure == "skip":
+        return end(step, free, CANCELLED, "upstream_broken", reason="skipped")
+    if wait.broken_as == FAILED:
+        error = TaskError("UpstreamFailed", text, fingerprint="UpstreamFailed")
+        return end(step, free, FAILED, "upstream_broken", error=error)
+    return end(step, free, CANCELLED, "upstream_broken", reason=text)

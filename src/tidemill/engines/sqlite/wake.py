@@ -60,6 +60,7 @@ class Ear:
     async def heard(self, timeout: float) -> bool:
         """Whether something was heard since the wait began, or is within `timeout` seconds."""
         if self._heard.is_set():
+            self._heard.clear()
             return True
         handle = self.loop.call_later(timeout, self._heard.set)
         before = self.loop.time() + timeout
@@ -67,10 +68,8 @@ class Ear:
             await self._heard.wait()
         finally:
             handle.cancel()
-        if self.loop.time() < before:
-            return True
         self._heard.clear()
-        return False
+        return self.loop.time() < before
 
 
 class Bell:

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -22,7 +23,7 @@ from tidemill.engines.sqlite.ledger import Ledger
 from tidemill.engines.sqlite.schema import migrate
 from tidemill.engines.sqlite.step import Step
 from tidemill.engines.sqlite.wake import Bell
-from tidemill.errors import EngineRefused, EngineUnavailable
+from tidemill.errors import EngineRefused, EngineUnavailable, QueueFull
 
 Work = Callable[[Step], Any]
 
@@ -224,16 +225,26 @@ class Writer:
 def _work(step: Step, group: Sequence[Call]) -> list[Answer]:
     answers: list[Answer] = []
     for verb in _merged(group):
-        if len(verb) == 1 or verb[0].of_many is None:
-            answers += [(call.future, call.work(step), None) for call in verb]
-        else:
-            together = verb[0].of_many(step, [item for call in verb for item in call.items])
-            start = 0
-            for call in verb:
-                answers.append((call.future, list(together[start : start + call.size]), None))
-                start += call.size
+        answers += _answers(step, verb)
         step.end_call()
     return answers
+
+
+def _answers(step: Step, verb: Sequence[Call]) -> list[Answer]:
+    first, *others = verb
+    try:
+        if not others or first.of_many is None:
+            return [(first.future, first.work(step), None)]
+        together = first.of_many(step, [item for call in verb for item in call.items])
+    except QueueFull as error:  # before anything of it was done: the others need not begin anew
+        if not others:
+            return [(first.future, None, error)]
+        return [answer for call in verb for answer in _answers(step, [call])]
+    ends = accumulate((call.size for call in verb), initial=0)
+    return [
+        (call.future, list(together[start:end]), None)
+        for call, (start, end) in zip(verb, pairwise(ends), strict=True)
+    ]
 
 
 def _merged(group: Sequence[Call]) -> list[list[Call]]:

@@ -1,7 +1,10 @@
 """Rules about the history: docs/engine.md, section 17."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from tidemill.clock import from_micros, micros
 from tidemill.engine import HistoryQuery, Resolution, Tally
@@ -178,3 +181,49 @@ async def a_stale_settlement_is_not_counted(lab: Lab) -> None:
     await lab.settle(claim, Completed())
     await lab.settle(claim, Completed())
     assert (await _tally(lab)).completed == 1
+
+
+async def tallies_are_answered_together(lab: Lab) -> None:
+    """17.4: one for each stretch, the sum of what would be answered otherwise; also of old ones."""
+    for minute in range(3):
+        for queue in "ab"[: minute + 1]:
+            claim = await _started(lab, queue, "other" if minute == 2 else PLAIN_TYPE)
+            lab.clock.advance(timedelta(seconds=minute + 1))
+            await lab.settle(claim, Failed(BROKE) if queue == "b" else Completed())
+        await _same_together(lab)
+        lab.clock.advance(timedelta(minutes=1 if minute else 90))
+    await _same_together(lab)
+    await _same_together(lab, queues=frozenset({"b"}))
+    await _same_together(lab, task_types=frozenset({"other"}))
+    await lab.settle(await lab.start(queue="c"), Completed())
+    await _same_together(lab)
+
+
+async def _same_together(lab: Lab, **query: frozenset[str]) -> None:
+    for resolution in Resolution:
+        apart = await _read(lab, resolution, **query)
+        together = await _read(lab, resolution, together=True, **query)
+        assert [each.at for each in together] == sorted({each.at for each in apart})
+        for each in together:
+            parts = [part for part in apart if part.at == each.at]
+            assert (each.queue, each.task_type, each.resolution) == ("", "", resolution)
+            for name in ("completed", "failed", "ran", "waited"):
+                assert getattr(each, name) == sum(getattr(part, name) for part in parts)
+            for name in ("runs", "waits"):
+                counted = Counter[int]()
+                for part in parts:
+                    counted.update(getattr(part, name))
+                assert getattr(each, name) == counted
+
+
+async def what_is_restored_into_a_past_stretch_is_answered_together(lab: Lab) -> None:
+    """17.4 and section 18."""
+    await lab.settle(await lab.start(queue="a"), Completed())
+    [tally] = await _read(lab)
+    lab.clock.advance(timedelta(hours=2))
+    await lab.settle(await lab.start(queue="a"), Completed())
+    more = [msgspec.structs.replace(tally, queue=queue, completed=5) for queue in "abc"]
+    await lab.engine.restore([], tallies=more)
+    await _same_together(lab)
+    [first, _] = await _read(lab, together=True)
+    assert first.completed == 11

@@ -211,3 +211,28 @@ async def no_slot_leaks_over_a_long_life(lab: Lab) -> None:
             assert await lab.settle(claim, Completed()) is State.COMPLETED
             done.add(claim.ref.task_id)
     assert done == set(ids)
+
+
+async def keys_take_turns_however_much_one_of_them_has(lab: Lab) -> None:
+    """Rule 14.3: an admitted task is due from then, behind what other keys have waiting."""
+    flood = [lab.new(limit=Limit("flood", 2)) for _ in range(50)]
+    await lab.enqueue(*flood)
+    running = await lab.claim(2)
+    lab.clock.advance(TICK)
+    one = await lab.add(limit=Limit("one", 2))
+    lab.clock.advance(TICK)
+    for claim in running:
+        await lab.settle(claim, Completed())
+    admitted = await lab.task(flood[2].id)
+    assert (admitted.state, admitted.run_at) == (State.PENDING, lab.now())
+    assert await lab.claimed(1) == [one]
+    assert await lab.claimed(2) == [flood[2].id, flood[3].id]
+
+
+async def a_task_that_goes_back_keeps_its_place_before_admitted_ones(lab: Lab) -> None:
+    """Rules 4 and 14.3: only admission from the line changes when it is due."""
+    claim = await lab.start(limit=ONE)
+    due = (await lab.task(claim.ref.task_id)).run_at
+    lab.clock.advance(MINUTE)
+    await lab.settle(claim, Released())
+    assert (await lab.task(claim.ref.task_id)).run_at == due

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from tidemill.engine import QueueDefinition
 from tidemill.outcome import Completed
+from tidemill.rates import Rate
 from tidemill.task import State
 from tidemill.testing.lab import Lab
 
@@ -126,11 +127,18 @@ async def a_queue_can_be_paused_before_it_is_used(lab: Lab) -> None:
 
 
 async def configuring_a_queue_keeps_its_pause(lab: Lab) -> None:
-    """`configure`: weight and lease only."""
+    """`configure`: its definition only."""
     await lab.engine.pause("a", paused=True)
-    await lab.engine.configure([QueueDefinition("a", 7, timedelta(minutes=3))])
-    [status] = (await lab.engine.stats()).queues
-    assert (status.weight, status.lease, status.paused) == (7, timedelta(minutes=3), True)
-    await lab.engine.configure([QueueDefinition("a")])
-    [status] = (await lab.engine.stats()).queues
-    assert (status.weight, status.lease, status.paused) == (1, None, True)
+    whole = QueueDefinition(
+        "a",
+        weight=7,
+        lease=timedelta(minutes=3),
+        concurrency=5,
+        worker_concurrency=2,
+        rate=Rate(100, timedelta(seconds=1), burst=10),
+        capacity=1_000_000,
+    )
+    for definition in (whole, QueueDefinition("a")):
+        await lab.engine.configure([definition])
+        [status] = (await lab.engine.stats()).queues
+        assert (status.definition, status.paused) == (definition, True)

@@ -6,7 +6,7 @@ import msgspec
 
 from tidemill.engine import Fire, Fired, HistoryQuery, Mark, Resolution, Tally
 from tidemill.outcome import Completed, Failed, Retried, Waiting
-from tidemill.task import Limit, LogLine, Progress, Retention, State, Task, UniqueKey
+from tidemill.task import After, Limit, LogLine, Progress, Retention, State, Task, UniqueKey
 from tidemill.testing.builders import BROKE, numbered_id
 from tidemill.testing.lab import TICK, Lab
 
@@ -206,3 +206,48 @@ def _all(lab: Lab) -> HistoryQuery:
     return HistoryQuery(
         since=lab.now(-10 * DAY), until=lab.now(10 * DAY), resolution=Resolution.DAY
     )
+
+
+async def a_task_that_waited_for_upstream_tasks_waits_again(lab: Lab) -> None:
+    """18.2 and 19.1: for those of the same call too, in whatever order they come."""
+    first = await lab.add(queue="q")
+    second = await lab.add(queue="q", after=After((first,)))
+    third = await lab.add(queue="q", after=After((second, first), "continue"))
+    tasks = [await lab.task(each) for each in (third, second, first)]
+    await lab.engine.cancel([third, second, first])
+    await lab.engine.remove([third, second, first])
+    assert await lab.engine.restore(tasks) == [True] * 3
+    assert await lab.states(first, second, third) == [
+        State.PENDING,
+        State.BLOCKED,
+        State.BLOCKED,
+    ]
+    assert (await lab.task(third)).awaiting == 2
+    assert (await lab.task(second)).after == After((first,))
+    await lab.settle(await lab.take(first), Failed(BROKE))
+    assert await lab.states(second, third) == [State.FAILED, State.PENDING]
+
+
+async def a_task_that_went_on_before_is_not_stopped_again(lab: Lab) -> None:
+    """18.2: only one that was blocked on `upstream` asks again."""
+    first = await lab.start(queue="q")
+    second = await lab.add(queue="q", after=After((first.ref.task_id,), "continue"))
+    await lab.settle(first, Failed(BROKE))
+    task = await _moved(lab, second, after=After((first.ref.task_id,)))
+    assert (await _restored(lab, task)).state is State.PENDING
+
+
+async def a_cached_result_is_restored_with_its_key(lab: Lab) -> None:
+    """18.3: for what is left of its time."""
+    unique = UniqueKey("k", cached=HOUR)
+    claim = await lab.start(unique=unique)
+    await lab.settle(claim, Completed(b"result"))
+    task = await lab.task(claim.ref.task_id)
+    await lab.engine.remove([task.id])
+    lab.clock.advance(HOUR / 2)
+    assert await lab.engine.restore([task]) == [True]
+    [answer] = await lab.enqueue(lab.new(unique=unique))
+    assert (answer.task_id, answer.duplicate) == (task.id, True)
+    lab.clock.advance(HOUR / 2)
+    [answer] = await lab.enqueue(lab.new(unique=unique))
+    assert answer.duplicate is False

@@ -93,9 +93,9 @@ async def a_queue_tells_its_settings_and_its_longest_waiting_task(lab: Lab) -> N
     old = await lab.add(queue="a", run_at=lab.now(-MINUTE))
     await lab.add(queue="c", delay=MINUTE)
     assert (await lab.engine.stats()).queues == (
-        QueueStatus("a", 1, paused=False, lease=None, oldest_pending_at=lab.now(-MINUTE)),
-        QueueStatus("b", 7, paused=False, lease=2 * MINUTE, oldest_pending_at=None),
-        QueueStatus("c", 1, paused=False, lease=None, oldest_pending_at=None),
+        QueueStatus(QueueDefinition("a"), paused=False, oldest_pending_at=lab.now(-MINUTE)),
+        QueueStatus(QueueDefinition("b", 7, 2 * MINUTE), paused=False, oldest_pending_at=None),
+        QueueStatus(QueueDefinition("c"), paused=False, oldest_pending_at=None),
     )
     await lab.engine.cancel([old])
     [a, *_] = (await lab.engine.stats()).queues

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from tidemill.engine import Enqueued, Retrial
 from tidemill.outcome import Cancelled, Completed, Failed, Released, Retried, Snoozed
 from tidemill.task import NewTask, State, UniqueKey
@@ -281,3 +283,54 @@ async def a_manual_retry_is_refused_while_another_task_holds_the_key(lab: Lab) -
     assert await lab.task(claim.ref.task_id) == before
     await lab.engine.cancel([holder])
     assert await lab.engine.retry([claim.ref.task_id]) == [Retrial.RETRIED]
+
+
+async def a_completed_task_keeps_its_key_while_its_result_is_cached(lab: Lab) -> None:
+    """Rule 2.1: counted from its end, whatever its `until`."""
+    for until in (UNTIL_END, UNTIL_START):
+        unique = msgspec.structs.replace(until, key=until.until, cached=MINUTE)
+        claim = await lab.start(unique=unique, queue=unique.key)
+        lab.clock.advance(MINUTE)
+        await lab.settle(claim, Completed(b"result"))
+        held = until is UNTIL_END  # the other was free from its start on
+        assert await _is_free(lab, unique, queue=unique.key) is not held
+        lab.clock.advance(MINUTE - TICK)
+        assert await _is_free(lab, unique, queue=unique.key) is not held
+        lab.clock.advance(TICK)
+        assert await _is_free(lab, unique, queue=unique.key)
+
+
+async def what_does_not_complete_is_not_cached(lab: Lab) -> None:
+    """Rule 2.1: failed and cancelled tasks free their key."""
+    unique = UniqueKey("k", cached=MINUTE)
+    for outcome in (Failed(BROKE), Cancelled()):
+        await lab.settle(await lab.start(unique=unique), outcome)
+        assert await _is_free(lab, unique)
+
+
+async def a_cached_key_goes_with_its_task(lab: Lab) -> None:
+    """Section 2: a key whose task no longer exists is free; and its duration ends by itself."""
+    unique = UniqueKey("k", cached=MINUTE)
+    claim = await lab.start(unique=unique)
+    await lab.settle(claim, Completed())
+    assert not await _is_free(lab, unique)
+    await lab.engine.remove([claim.ref.task_id])
+    assert await _is_free(lab, unique)
+
+
+async def a_replacement_is_due_within_a_time_of_the_first(lab: Lab) -> None:
+    """Rule 2.2: from when the holder was enqueued, as the new task's key says."""
+    start = lab.now()
+    unique = UniqueKey("k", on_conflict="replace", within=3 * MINUTE)
+    holder = await lab.add(unique=unique, delay=2 * MINUTE)
+    for later, due in ((1, 3), (1, 3), (0, 3)):
+        lab.clock.advance(later * MINUTE)
+        await lab.enqueue(lab.new(unique=unique, delay=2 * MINUTE))
+        assert (await lab.task(holder)).run_at == start + due * MINUTE
+    longer = UniqueKey("k", on_conflict="replace", within=10 * MINUTE)
+    await lab.enqueue(lab.new(unique=longer, delay=3 * MINUTE))
+    assert (await lab.task(holder)).run_at == start + 5 * MINUTE
+    lab.clock.advance(2 * MINUTE)
+    now = UniqueKey("k", on_conflict="replace", within=MINUTE)
+    await lab.enqueue(lab.new(unique=now, delay=MINUTE))
+    assert await lab.state(holder) is State.PENDING

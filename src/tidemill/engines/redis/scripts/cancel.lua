@@ -1,4 +1,4 @@
--- needs: children save
+-- needs: waiting save
 -- cancel: end waiting tasks, ask running ones to stop.
 -- ARGV[3] msgpack: {reason, {id, …}}. Answers {the state of each then, false where there is none; sent}.
 

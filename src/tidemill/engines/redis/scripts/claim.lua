@@ -1,9 +1,10 @@
--- needs: plain children save
+-- needs: deliveries plain waiting gives save
 -- claim: take ready tasks exclusively.
 -- ARGV[3] msgpack: {claim, worker, queues (names) or false, types (names), limit, alone, lease}.
--- Answers {again, tasks, sent}: `again` is 1 when nothing was taken because tasks of unknown types had to
--- be parked first and more remain; a task is {id, token, attempt, limit, crashes, alone, facts,
--- payload}, in claim order.
+-- Answers {again, tasks, sent, next_in}: `again` is 1 when nothing was taken because tasks of unknown
+-- types had to be parked first and more remain; a task is {id, token, attempt, limit, crashes, alone,
+-- facts, payload}, in claim order; next_in are the microseconds until a queue's rate lets one start
+-- that is ready, 0 when none waits for that.
 
 local STRIDE = 1048576 -- as in tidemill.rotation
 local PARKED_AT_ONCE = 1000
@@ -72,16 +73,6 @@ local function held_already()
   return records
 end
 
-local QUEUES = {}
-
-local function queue_named(name)
-  if QUEUES[name] == nil then
-    local raw = redis.call('HGET', KEY.queues, name)
-    QUEUES[name] = raw and cmsgpack.unpack(raw) or {weight = 1, paused = false, passed = 0}
-  end
-  return QUEUES[name]
-end
-
 -- The lanes with something undelivered that this claimer may take from, by queue, then by
 -- priority from high to low: {priority, beside = lanes, alone = lanes}.
 local function open_lanes()
@@ -92,7 +83,7 @@ local function open_lanes()
       local parked = string.match(rest, '/type/([^/]+)$')
       local alone = string.sub(rest, 1, 6) == '/alone'
       if (not wanted or wanted[queue]) and (not parked or known[parked])
-        and not queue_named(queue).paused then
+        and gives(queue, worker) > 0 then
         priority = tonumber(priority)
         queues[queue] = queues[queue] or {by = {}, levels = {}, beside = 0, alone = 0}
         local open = queues[queue]
@@ -196,7 +187,8 @@ end
 local function share(queues)
   local line, take, passed, now = {}, {}, {}, LEDGER.rotated
   for name, open in pairs(queues) do
-    local ready_here = math.min(request[5], open.beside) + math.min(request[6], open.alone)
+    local ready_here = math.min(gives(name, worker),
+      math.min(request[5], open.beside) + math.min(request[6], open.alone))
     if ready_here > 0 then
       local queue = queue_named(name)
       line[#line + 1] = {
@@ -253,11 +245,15 @@ local function start(record)
   return answer(record)
 end
 
-local function note_turns(passed, now)
+-- Notes how many tasks queues gave, and where that leaves them in the rotation and with their rates.
+local function note_turns(taken, passed, now)
   LEDGER.rotated = now
   for name, pass in pairs(passed) do
     local queue = queue_named(name)
     queue.passed = pass
+    if queue.rate then
+      rates().spend(queue, taken[name])
+    end
     redis.call('HSET', KEY.queues, name, cmsgpack.pack(queue))
   end
 end
@@ -298,10 +294,10 @@ end
 
 -- Takes from lanes one after the other until the claimer has enough, and parks what it does not know.
 local function take_from(queue, lanes)
-  local tasks = {}
+  local tasks, most = {}, math.min(request[5], gives(queue, worker))
   for _, lane in ipairs(lanes) do
-    while #tasks < request[5] and ready(lane) > 0 and parked < PARKED_AT_ONCE do
-      for _, id in ipairs(deliver(lane, worker, request[5] - #tasks)) do
+    while #tasks < most and ready(lane) > 0 and parked < PARKED_AT_ONCE do
+      for _, id in ipairs(deliver(lane, worker, most - #tasks)) do
         tasks[#tasks + 1] = start_delivered(queue, id)
       end
     end
@@ -336,8 +332,8 @@ local function take()
     local name, lanes = plain_lanes(queues)
     if name then
       local tasks = take_from(name, lanes)
-      local _, passed, now = share({[name] = {beside = #tasks, alone = 0}})
-      note_turns(passed, now)
+      local taken, passed, now = share({[name] = {beside = #tasks, alone = 0}})
+      note_turns(taken, passed, now)
       return tasks
     end
     local turns, passed, now = share(queues)
@@ -353,7 +349,7 @@ local function take()
       end
     end
     if stable then
-      note_turns(passed, now)
+      note_turns(turns, passed, now)
       return start_chosen(chosen)
     elseif parked >= PARKED_AT_ONCE then
       return {}
@@ -361,12 +357,24 @@ local function take()
   end
 end
 
+-- Microseconds until the rate of a queue that was asked lets one start that is ready; 0 without one.
+local function soonest()
+  local first = 0
+  for name, queue in pairs(QUEUES) do
+    local away = queue.rate and has_ready(name) and rates().next_in(queue) or 0
+    if away > 0 and (first == 0 or away < first) then
+      first = away
+    end
+  end
+  return first
+end
+
 go_on_when_full()
 local claims = KEY.claims .. worker
 if redis.call('ZSCORE', claims, claim_id) then
   local held = answers_of(held_already())
   save()
-  return {0, held, 0}
+  return {0, held, 0, 0}
 end
 load_ready()
 local tasks = take()
@@ -377,5 +385,6 @@ if not again then
   redis.call('EXPIRE', claims, 86400)
 end
 in_parts(leases, 'ZADD', KEY.leases)
+local next_start = LEDGER.limited and soonest() or 0
 save()
-return {again and 1 or 0, tasks, SENT}
+return {again and 1 or 0, tasks, SENT, next_start}

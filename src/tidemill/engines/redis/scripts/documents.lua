@@ -1,5 +1,5 @@
 -- needs: keys
--- documents: read named values of one kind, stored as `version:body`.
+-- documents: read named values of one kind, stored as `version:written at:body`.
 -- ARGV[3] msgpack: {kind, {key, …} or false for all}. Answers values, or all keys and values.
 
 local request = cmsgpack.unpack(ARGV[3])

@@ -1,4 +1,4 @@
--- needs: save
+-- needs: deliveries save
 -- extend: renew leases that are still held, and record what their attempts reported.
 -- ARGV[3] msgpack: {lease, {id, token, claim, progress or false, {log, …}} …}.
 -- Answers 0 lost, 1 held, 2 held with a cancel requested, for each.
@@ -12,8 +12,7 @@ local function extended(id, token, claim, progress, logs)
     return 0
   end
   local live = record.live
-  local queue = redis.call('HGET', KEY.queues, record.live.queue)
-  leases[#leases + 1] = LEDGER.now + (queue and cmsgpack.unpack(queue).lease or request[1])
+  leases[#leases + 1] = LEDGER.now + (queue_named(live.queue).lease or request[1])
   leases[#leases + 1] = id
   local lane = lane_of(live)
   local renewed = redis.pcall('XCLAIM', KEY.lane .. lane, GROUP, live.worker, 0,

@@ -1,7 +1,8 @@
 -- needs: fires produce save
 -- fire: move schedules' marks, enqueue what they fire, and note it.
 -- ARGV[3] msgpack: {schedule, instant, made task or false, version or false, missed, by hand} each;
--- ARGV[4…] facts and payload of each task. Answers a word for each: see `Fired`.
+-- ARGV[4…] what each task brings along (`produce.lua`). Answers {a word for each: see `Fired`,
+-- sent}.
 
 local MARKS = {}
 local VERSIONS = {}
@@ -69,4 +70,4 @@ for at, firing in ipairs(cmsgpack.unpack(ARGV[3])) do
 end
 save_marks()
 save()
-return answers
+return {answers, SENT}

@@ -1,7 +1,8 @@
--- needs: lanes
+-- needs: gives
 -- glance: what a claim would find here.
--- ARGV[3] msgpack: {claim, worker, types (names)}. Answers {ready beside others, ready alone, weight,
--- paused, 1 if the claim id was used here}; what is parked for other types is not ready.
+-- ARGV[3] msgpack: {claim, worker, types (names)}. Answers {ready beside others, ready alone, weight, how
+-- many may start, microseconds until the rate lets the next one start, 1 if the claim id was used
+-- here}; what is parked for other types is not ready.
 
 local request = cmsgpack.unpack(ARGV[3])
 local known = {}
@@ -21,7 +22,7 @@ for lane, number in pairs(READY) do
     beside = beside + number
   end
 end
-local _, raw = unpack(redis.call('HGETALL', KEY.queues))
-local queue = raw and cmsgpack.unpack(raw) or {weight = 1, paused = false}
-return {beside, alone, queue.weight, queue.paused and 1 or 0,
+local name = redis.call('HKEYS', KEY.queues)[1] or ''
+local queue = queue_named(name)
+return {beside, alone, queue.weight, gives(name, request[2]), queue.rate and rates().next_in(queue) or 0,
   redis.call('ZSCORE', KEY.claims .. request[2], request[1]) and 1 or 0}

@@ -1,13 +1,13 @@
 -- needs: ledger tallies
 -- history: tallies of one resolution, oldest first, a part in each call.
--- ARGV[3] msgpack: {resolution, from, till, tallies, queues or false, types or false}: stretches that
--- begin between these scores of `stretches:`, until so many tallies were looked at.
+-- ARGV[3] msgpack: {resolution, from, till, tallies, queues or false, types or false, together}: stretches
+-- that begin between these scores of `stretches:`, until so many tallies were looked at; together: only
+-- the total of each, as queue/type `/`.
 -- Answers {score to go on from, '' at the end, msgpack: {{stretch, {[queue/type] = tally …}} …}}, made
 -- of tallies as they are stored.
 
-local STRETCHES_AT_ONCE = 200
-
-local resolution, from, till, most, queues, kinds = unpack(cmsgpack.unpack(ARGV[3]), 1, 6)
+local resolution, from, till, most, queues, kinds, together = unpack(cmsgpack.unpack(ARGV[3]), 1, 7)
+local STRETCHES_AT_ONCE = together and 1000 or 200
 
 local function set_of(list)
   local set = {}
@@ -50,13 +50,38 @@ local function read(place)
   return found, #found / 2
 end
 
+local WHOLE = cmsgpack.pack('/')
+local NEWEST, SUMS
+
+-- The same of a stretch of which only the total was asked for. One that is not there is worked out, and
+-- kept unless more may come.
+local function read_total(begun, total)
+  if total then
+    return {WHOLE, total}, 1
+  end
+  SUMS = SUMS or adding()
+  NEWEST = NEWEST or redis.call('ZREVRANGE', KEY.stretches .. resolution, 0, 0)[1]
+  total = SUMS.total(resolution, begun)
+  if begun ~= NEWEST then
+    redis.call('HSET', KEY.totals .. resolution, begun, total)
+  end
+  return {WHOLE, total}, redis.call('HLEN', KEY.tallies .. resolution .. '/' .. begun)
+end
+
 go_on_when_full()
 add_up()
 local stretches = redis.call('ZRANGEBYSCORE', KEY.stretches .. resolution, from, till,
   'LIMIT', 0, STRETCHES_AT_ONCE)
+local totals = together and #stretches > 0
+  and redis.call('HMGET', KEY.totals .. resolution, unpack(stretches)) or {}
 local parts, looked, last = {''}, 0, ''
 for at, begun in ipairs(stretches) do
-  local found, number = read(KEY.tallies .. resolution .. '/' .. begun)
+  local found, number
+  if together then
+    found, number = read_total(begun, totals[at])
+  else
+    found, number = read(KEY.tallies .. resolution .. '/' .. begun)
+  end
   parts[at + 1] = struct.pack('>B', 146) .. cmsgpack.pack(tonumber(begun))
     .. struct.pack('>BI4', 223, #found / 2) .. table.concat(found)
   looked = looked + number

@@ -16,6 +16,10 @@ end
 -- Causes after which a task is where it was.
 local STAYS = {claimed = true, progress = true, cancel_requested = true, admitted = true}
 
+-- Causes after which a task may have been failed or cancelled before: a manual retry tells of where its
+-- task goes then.
+local LEAVES_FINAL = {manual_retry = true, upstream_broken = true, joined = true}
+
 -- What is to be shown of each task: its last bare group, or true for its record as it is now.
 local LATEST = {}
 
@@ -26,7 +30,7 @@ local function look_at(group)
   end
   for number = 8, #group do
     local id = group[number]
-    if cause == 'manual_retry' then
+    if LEAVES_FINAL[cause] then
       note(TAKEN, spot(group[3], group[2], 'failed'), id)
       note(TAKEN, spot(group[3], group[2], 'cancelled'), id)
     end

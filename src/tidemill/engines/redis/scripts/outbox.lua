@@ -2,8 +2,8 @@
 -- outbox: what other queues must be told, oldest first.
 -- ARGV[3] msgpack: {limit, {number of a message that was carried, …}}: those are forgotten first.
 -- Answers {number, kind, …} for each; `enqueue` goes on with queue, id, type, priority, attempts, due,
--- rules, labels, facts, payload; `wait` with queue, child, parent; `arrived` with queue, parent, child;
--- `forget` with queue, schedule.
+-- rules, labels, facts, payload, after; `wait` with queue, task, who waits; `arrived` with queue, who
+-- waits, task, how; `forget` with queue, schedule.
 
 local request = cmsgpack.unpack(ARGV[3])
 for _, number in ipairs(request[2]) do

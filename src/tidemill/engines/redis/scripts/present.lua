@@ -4,7 +4,7 @@
 
 local answers = {}
 for at, id in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local record = load(id)
-  answers[at] = record and (is_final(record.live.state) and 1 or 2) or 0
+  local row = redis.call('HGET', KEY.task .. id, 'live')
+  answers[at] = row and (is_final(STATE_NAMES[string.byte(row)]) and 1 or 2) or 0
 end
 return answers

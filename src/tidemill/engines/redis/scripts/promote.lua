@@ -1,4 +1,4 @@
--- needs: children save
+-- needs: waiting save
 -- promote: cancel waiting tasks that have expired, then move due ones on.
 -- ARGV[3] msgpack: {limit}. Answers {moved, next_in, sent}: microseconds to the next due or expiring
 -- instant, -1 when there is none; sent is also 1 when an earlier call left something in the outbox.

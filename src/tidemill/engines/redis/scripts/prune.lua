@@ -22,6 +22,7 @@ for resolution, kept in pairs(KEPT_FOR) do
     redis.call('UNLINK', KEY.tallies .. resolution .. '/' .. begun)
   end
   in_parts(old, 'ZREM', stretches)
+  in_parts(old, 'HDEL', KEY.totals .. resolution)
 end
 save_index()
 save()

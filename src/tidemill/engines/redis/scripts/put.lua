@@ -2,7 +2,7 @@
 -- put: write documents in order. A schedule that is removed takes its mark and fires along; on a
 -- cluster also those that the queues have.
 -- ARGV[3] msgpack: {kind, key, if_version or false, number of its body in ARGV or false} each.
--- Answers {the new version of each (0: removed), -1 where the present version is another; sent}.
+-- Answers {the new version of each (0: removed), -1 where the present version is another; sent; now}.
 
 local function forget_schedule(name)
   forget_mark(name)
@@ -20,7 +20,8 @@ for at, put_one in ipairs(cmsgpack.unpack(ARGV[3])) do
   if if_version and if_version ~= version then
     answers[at] = -1
   elseif body then
-    redis.call('HSET', place, key, whole(version + 1) .. ':' .. ARGV[body])
+    redis.call('HSET', place, key,
+      whole(version + 1) .. ':' .. whole(LEDGER.now) .. ':' .. ARGV[body])
     answers[at] = version + 1
   else
     redis.call('HDEL', place, key)
@@ -30,7 +31,5 @@ for at, put_one in ipairs(cmsgpack.unpack(ARGV[3])) do
     end
   end
 end
-if SENT == 1 then
-  save_ledger()
-end
-return {answers, SENT}
+save_ledger()
+return {answers, SENT, LEDGER.now}

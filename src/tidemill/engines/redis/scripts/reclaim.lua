@@ -1,4 +1,4 @@
--- needs: children save
+-- needs: waiting save
 -- reclaim: take back tasks whose lease is over, the longest over first; then forget workers that
 -- hold nothing and were not heard of for long, and lanes that nobody needs.
 -- ARGV[3] msgpack: {limit, idle}: how many, and after how many milliseconds a worker is forgotten.

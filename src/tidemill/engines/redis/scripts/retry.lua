@@ -1,6 +1,6 @@
--- needs: limits save
+-- needs: waiting save
 -- retry: run failed or cancelled tasks again.
--- ARGV[3] msgpack: {id, …}. Answers a word for each: see `Retrial`.
+-- ARGV[3] msgpack: {id, …}. Answers {a word for each: see `Retrial`, sent}.
 
 local function last_attempt(record)
   local live = record.live
@@ -36,7 +36,7 @@ local function retried(id)
   put(record, 'error', nil)
   put(record, 'reason', nil)
   live.due = LEDGER.now
-  STATES.admit(record, 'manual_retry')
+  STATES.ask_upstream(record, 'manual_retry')
   return 'retried'
 end
 
@@ -45,4 +45,4 @@ for at, id in ipairs(cmsgpack.unpack(ARGV[3])) do
   answers[at] = retried(id)
 end
 save()
-return answers
+return {answers, SENT}

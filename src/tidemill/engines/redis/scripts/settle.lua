@@ -1,10 +1,11 @@
--- needs: plain produce children save
+-- needs: produce save
 -- settle: record how attempts ended, where their claims are still held.
 -- ARGV[3] msgpack, for each: {id, token, claim, outcome, what the outcome has, what it brings along}.
 -- Completed has the number of its result in ARGV or false; the others a table with error (JSON),
 -- delay, crashed, reason, children, afar ({queue, id}) as they need. Along come, or false: made
--- (tasks), sent ({queue, task}, for other shards), progress, logs. ARGV[4…]: results, facts and
--- payloads. Answers {the state of each task then, or false where the claim is not held; sent}.
+-- (tasks), sent ({queue, task}, for other shards), progress, logs. ARGV[4…]: results, and
+-- what tasks bring along (`produce.lua`). Answers {the state of each task then, or false where the
+-- claim is not held; sent}.
 
 local MAX_CRASHES = 3
 
@@ -45,7 +46,7 @@ end
 
 function OUTCOMES.Waiting(record, outcome)
   record.live.attempt = record.live.attempt - 1
-  STATES.wait(record, outcome.children, outcome.afar)
+  waiting().wait(record, outcome.children, outcome.afar)
 end
 
 function OUTCOMES.Released(record)
@@ -63,13 +64,14 @@ local function report(record, along)
 end
 
 local function enqueue_with_it(along)
-  for _, each in ipairs(along.made) do
-    enqueue(each)
-  end
+  -- What is sent goes first: what is made here may come after it.
   for _, each in ipairs(along.sent) do
     local task = each[2]
     send('enqueue', each[1], task[1], task[3], task[4], task[5], due_of(task), task[9], task[10],
-      ARGV[task[6]], ARGV[task[6] + 1])
+      ARGV[task[6]], ARGV[task[6] + 1], task[11] and ARGV[task[6] + 2] or '')
+  end
+  for _, each in ipairs(along.made) do
+    enqueue(each)
   end
 end
 

@@ -1,4 +1,4 @@
--- needs: lanes
+-- needs: deliveries
 -- stats: counts and queues at this instant.
 -- Answers {now, {field, count …}, {queue, settings …}, {queue, oldest due …}}.
 

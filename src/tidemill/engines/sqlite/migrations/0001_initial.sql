@@ -6,9 +6,17 @@ CREATE TABLE tidemill_queue (
     name     TEXT    NOT NULL UNIQUE,
     weight   INTEGER NOT NULL DEFAULT 1,
     lease    INTEGER,
+    concurrency        INTEGER,
+    worker_concurrency INTEGER,
+    capacity           INTEGER,
+    rate_count         INTEGER,
+    rate_per           INTEGER,
+    rate_burst         INTEGER,
     paused   INTEGER NOT NULL DEFAULT 0,
     passed   INTEGER NOT NULL DEFAULT 0,  -- its pass in the rotation
-    served   INTEGER NOT NULL DEFAULT 0   -- the rotation's virtual time when it was last served
+    served   INTEGER NOT NULL DEFAULT 0,  -- the rotation's virtual time when it was last served
+    owed     INTEGER NOT NULL DEFAULT 0,  -- the bucket of its rate
+    owed_at  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE tidemill_type (
@@ -37,7 +45,7 @@ CREATE TABLE tidemill_task (
     alone         INTEGER NOT NULL DEFAULT 0,
     crashes       INTEGER NOT NULL DEFAULT 0,
     cancelling    INTEGER NOT NULL DEFAULT 0,  -- a cancel is requested
-    awaited       INTEGER NOT NULL DEFAULT 0,  -- a parent may wait for it
+    awaited       INTEGER NOT NULL DEFAULT 0,  -- others may wait for it
     claim         BLOB,                        -- the claim that took it last
     worker        INTEGER,
     lease_end     INTEGER,
@@ -78,7 +86,8 @@ CREATE INDEX tidemill_task_expires ON tidemill_task (expires_at, id)
     WHERE expires_at IS NOT NULL AND state < 4;
 CREATE INDEX tidemill_task_prune ON tidemill_task (prune_at, id) WHERE prune_at IS NOT NULL;
 CREATE INDEX tidemill_task_restored ON tidemill_task (enqueued_at) WHERE seq < 0;
-CREATE INDEX tidemill_task_limit ON tidemill_task (queue, limit_key, state, priority DESC, due, id)
+CREATE INDEX tidemill_task_limit
+    ON tidemill_task (queue, limit_key, state, blocked_on, priority DESC, due, id)
     WHERE limit_key IS NOT NULL;
 CREATE INDEX tidemill_task_user ON tidemill_task (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX tidemill_task_project ON tidemill_task (project_id, id) WHERE project_id IS NOT NULL;
@@ -121,13 +130,29 @@ CREATE TABLE tidemill_unique (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tidemill_unique_until ON tidemill_unique (until) WHERE until IS NOT NULL;
 
--- Live children that a blocked parent waits for.
+-- The live tasks, children or upstream, that a blocked one waits for.
 CREATE TABLE tidemill_await (
-    child  BLOB NOT NULL,
-    parent BLOB NOT NULL,
-    PRIMARY KEY (child, parent)
+    awaited BLOB NOT NULL,
+    waiting BLOB NOT NULL,
+    PRIMARY KEY (awaited, waiting)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tidemill_await_parent ON tidemill_await (parent);
+CREATE INDEX tidemill_await_waiting ON tidemill_await (waiting);
+
+-- What becomes of a blocked task when the last one that it waits for has ended.
+CREATE TABLE tidemill_wait (
+    task       BLOB    PRIMARY KEY,
+    awaiting   INTEGER NOT NULL,          -- its rows in tidemill_await
+    broken_by  BLOB,                      -- the upstream task that broke it
+    broken_as  INTEGER,                   -- and the state that it ended in
+    on_failure TEXT,                      -- NULL: it waits for children
+    joins      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a task comes after; a row of its own, for there may be thousands.
+CREATE TABLE tidemill_after (
+    task INTEGER PRIMARY KEY,
+    body BLOB    NOT NULL
+) STRICT;
 
 -- Claim ids of the last hour and more, so that a repeated claim takes no more.
 CREATE TABLE tidemill_claim (
@@ -177,10 +202,19 @@ CREATE TABLE tidemill_tally (
     PRIMARY KEY (resolution, at, queue, type)
 ) STRICT, WITHOUT ROWID;
 
+-- What ended in a stretch that is over, of all queues and task types together.
+CREATE TABLE tidemill_total (
+    resolution TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    body       BLOB    NOT NULL,          -- a Tally
+    PRIMARY KEY (resolution, at)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE tidemill_document (
     kind    TEXT    NOT NULL,
     key     TEXT    NOT NULL,
     version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
     body    BLOB    NOT NULL,
     PRIMARY KEY (kind, key)
 ) STRICT, WITHOUT ROWID;

@@ -1,2 +1,3 @@
-WITH given(child, parent) AS (VALUES {rows})
-INSERT INTO tidemill_await (child, parent) SELECT child, parent FROM given WHERE child IS NOT NULL
+WITH given(awaited, waiting) AS (VALUES {rows})
+INSERT INTO tidemill_await (awaited, waiting)
+SELECT awaited, waiting FROM given WHERE awaited IS NOT NULL

@@ -1,1 +1,1 @@
-DELETE FROM tidemill_await WHERE parent = ?
+DELETE FROM tidemill_await WHERE waiting = ?

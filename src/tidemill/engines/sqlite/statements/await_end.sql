@@ -1,1 +1,2 @@
-DELETE FROM tidemill_await WHERE child = ?
+WITH given(awaited) AS (VALUES {rows})
+DELETE FROM tidemill_await WHERE awaited IN (SELECT awaited FROM given)

@@ -1,4 +1,4 @@
-SELECT json_group_array(json_array(q.name, q.weight, q.paused, q.lease, (
+SELECT json_group_array(json_array({queue}, (
     SELECT min((
         SELECT due FROM tidemill_task INDEXED BY tidemill_task_pending
         WHERE state = 3 AND queue = q.code AND alone = c.alone AND type = c.type

@@ -34,7 +34,8 @@ local function leave_line(record)
   redis.call('ZREM', KEY.line .. limit_place(record), place_in_line(record))
 end
 
--- Gives a task's slot back and admits those in line behind it until one does not fit.
+-- Gives a task's slot back and admits those in line behind it until one does not fit. They are due from
+-- now on: keys take turns.
 function STATES.leave_slot(record)
   if not rules_of(record).slots then
     return
@@ -50,6 +51,8 @@ function STATES.leave_slot(record)
     if not fits(next_one) then
       return
     end
+    leave_line(next_one)
+    next_one.live.blocked, next_one.live.due = nil, LEDGER.now
     STATES.enter(next_one, 'pending', 'admitted')
   end
 end

@@ -1,5 +1,5 @@
 -- needs: states
--- Plain tasks have no rules, nothing beside their row, and nobody waits for them. Most tasks are
+-- Plain tasks have no rules and nothing beside their row that their next step needs. Most tasks are
 -- plain most of the time, and their three common steps (enqueued and pending; running; completed)
 -- touch nothing but the row, one lane and the batch's lists: they are taken here on the row itself,
 -- without the tables of a record (a claim: 11.4 us for each task instead of 14.4, a settlement 10.3
@@ -7,10 +7,18 @@
 -- as a record is left to it.
 
 local PENDING, RUNNING, COMPLETED = STATE_CODES.pending, STATE_CODES.running, STATE_CODES.completed
-local LABELS = 2 -- the mask of a task whose only flag is that people search for it by labels
 
-local function is_plain(mask)
-  return mask == 0 or mask == LABELS
+-- Which flags a plain task may have: people search for it by labels, others wait for it, it came after
+-- others. `PLAIN` has every mask of these.
+local LABELS, WAITED, AFTER = FLAG_VALUES.labels, FLAG_VALUES.waited, FLAG_VALUES.after
+local PLAIN = {
+  [0] = true, [LABELS] = true, [WAITED] = true, [LABELS + WAITED] = true,
+  [AFTER] = true, [AFTER + LABELS] = true, [AFTER + WAITED] = true, [AFTER + LABELS + WAITED] = true,
+}
+
+-- Whether the index need not look at the record of a plain task.
+local function is_bare(mask)
+  return mask % (2 * LABELS) < LABELS
 end
 
 -- Makes a new task pending; its id is not in use.
@@ -43,7 +51,7 @@ local function start_plain(id, row, claim, worker, known)
   end
   local state, _, mask, priority, crashes, attempt, limit, told, token, arrival, enqueued, due,
     _, _, _, queue, kind = struct.unpack(ROW, row)
-  if state ~= PENDING or not is_plain(mask) or not known[kind] then
+  if state ~= PENDING or not PLAIN[mask] or not known[kind] then
     return nil
   end
   local lane = name_of_lane(queue, priority)
@@ -53,7 +61,7 @@ local function start_plain(id, row, claim, worker, known)
     struct.pack(ROW, RUNNING, 0, mask, priority, crashes, attempt, limit, told, token, arrival,
       enqueued, due, LEDGER.now, 0, 0, queue, kind, claim, worker, ''))
   count_move(queue, kind, 'pending', 'running')
-  tell_of(id, 'claimed', kind, queue, 'running', attempt, nil, mask == 0)
+  tell_of(id, 'claimed', kind, queue, 'running', attempt, nil, is_bare(mask))
   return token, attempt, limit, crashes
 end
 
@@ -69,8 +77,12 @@ local function complete_plain(id, token, claim, result)
   end
   local state, _, mask, priority, crashes, attempt, limit, told, held, arrival, enqueued, due,
     started, _, _, queue, kind, held_by, worker = struct.unpack(ROW, row)
-  if state ~= RUNNING or not is_plain(mask) or held ~= token or held_by ~= claim then
+  if state ~= RUNNING or not PLAIN[mask] or held ~= token or held_by ~= claim then
     return false
+  end
+  local waited = mask % (2 * WAITED) >= WAITED
+  if waited then
+    mask = mask - WAITED
   end
   local prune = LEDGER.now + KEPT.completed
   row = struct.pack(ROW, COMPLETED, 0, result and mask + FLAG_VALUES.result or mask, priority,
@@ -87,6 +99,9 @@ local function complete_plain(id, token, claim, result)
   PRUNED[#PRUNED + 1] = id
   count_move(queue, kind, 'running', 'completed')
   note_end(queue, kind, 'completed', started, due)
-  tell_of(id, 'completed', kind, queue, 'completed', attempt, nil, mask == 0)
+  tell_of(id, 'completed', kind, queue, 'completed', attempt, nil, is_bare(mask))
+  if waited then
+    STATES.waiting().tell_waiting(id, queue, 'completed')
+  end
   return true
 end

@@ -1,7 +1,8 @@
--- needs: plain limits
+-- needs: plain waiting
 -- Enqueue one task. A made task arrives as {id, queue, type, priority, attempts, number, delay or
--- false, run_at or false, rules, labels}: the number is the place in ARGV of its facts, which its
--- payload follows; the last two say whether its facts hold rules and labels.
+-- false, run_at or false, rules, labels, after}: the number is the place in ARGV of its facts, which
+-- its payload follows; the last three say whether its facts hold rules and labels, and whether its
+-- `after` follows (waiting.lua).
 
 local KNOWN_QUEUES = {}
 
@@ -35,6 +36,9 @@ local function create(made)
   if made[9] then
     record.facts = cmsgpack.unpack(record.packed)
   end
+  if made[11] then
+    put(record, 'after', ARGV[made[6] + 2])
+  end
   RECORDS[record.id] = record
   return record
 end
@@ -46,12 +50,19 @@ local function replace(record, made)
   set(record, 'payload', ARGV[made[6] + 1])
   redis.call('ZREM', KEY.expiring, record.id)
   record.live.priority, record.live.due = made[4], due_of(made)
+  if wanted.unique.within then
+    record.live.due = math.min(record.live.due, record.live.enqueued + wanted.unique.within)
+  end
   STATES.schedule_or_admit(record, 'replaced')
+end
+
+local function unique_of(made)
+  return made[9] and cmsgpack.unpack(ARGV[made[6]]).unique or nil
 end
 
 -- The task that holds a made task's unique key, if another does.
 local function holder_for(made)
-  local unique = made[9] and cmsgpack.unpack(ARGV[made[6]]).unique
+  local unique = unique_of(made)
   if not unique then
     return nil
   end
@@ -66,7 +77,7 @@ end
 local function enqueue(made)
   know_queue(made[2])
   local id = made[1]
-  if not made[7] and not made[8] and not made[9] and not RECORDS[id] then
+  if not made[7] and not made[8] and not made[9] and not made[11] and not RECORDS[id] then
     if redis.call('EXISTS', KEY.task .. id) == 0 then
       RECORDS[id] = nil
       enqueue_plain(id, made[2], made[3], made[4], made[5], made[6], made[10])
@@ -82,6 +93,6 @@ local function enqueue(made)
   end
   local record = create(made)
   hold_key(record)
-  STATES.schedule_or_admit(record, 'enqueued')
+  STATES.ask_upstream(record, 'enqueued')
   return record.id, false
 end

@@ -1,7 +1,8 @@
 -- needs: ledger
 -- Records: one hash per task. `facts` is what was enqueued (msgpack, made by the caller), `payload`
 -- its opaque bytes, `live` what changes, and what every step needs (packed here). `result`, `error`
--- (JSON), `reason` and `progress` (JSON) are fields of their own, there only when set.
+-- (JSON), `reason`, `progress` (JSON), `after` and `broken` (waiting.lua) are fields of their own, there
+-- only when set.
 --
 -- A script loads a record once, changes it in memory, and saves all of them at its end. `live` is
 -- read and written for every task at every step, so it is a fixed row of numbers and texts: half the
@@ -20,18 +21,19 @@ local STATE_NAMES = {
 local STATE_CODES = {
   scheduled = 1, blocked = 2, pending = 3, running = 4, completed = 5, failed = 6, cancelled = 7,
 }
-local BLOCKED_NAMES = {'limit', 'children'}
-local BLOCKED_CODES = {limit = 1, children = 2}
+local BLOCKED_NAMES = {'limit', 'children', 'upstream'}
+local BLOCKED_CODES = {limit = 1, children = 2, upstream = 3}
 
 -- rules: facts hold a unique key, a limit, an expiry or a retention. labels: facts hold what people
--- search by. waited: parents wait for it. parked: it is in the lane of its type. The last four say
+-- search by. waited: others wait for it. parked: it is in the lane of its type. The last six say
 -- which fields beside `live` are set.
 local FLAGS = {
   'rules', 'labels', 'alone', 'cancel', 'waited', 'parked', 'result', 'error', 'reason', 'progress',
+  'after', 'broken',
 }
 local FLAG_VALUES = {
   rules = 1, labels = 2, alone = 4, cancel = 8, waited = 16, parked = 32, result = 64, error = 128,
-  reason = 256, progress = 512,
+  reason = 256, progress = 512, after = 1024, broken = 2048,
 }
 local FLAG_SETS = {}
 
@@ -61,7 +63,7 @@ local function live_from(packed)
     prune = prune, queue = queue, type = kind, claim = claim, worker = worker, buried = buried,
     rules = flags.rules, labels = flags.labels, alone = flags.alone, cancel = flags.cancel,
     waited = flags.waited, parked = flags.parked, result = flags.result, error = flags.error,
-    reason = flags.reason, progress = flags.progress,
+    reason = flags.reason, progress = flags.progress, after = flags.after, broken = flags.broken,
   }
 end
 
@@ -213,18 +215,20 @@ local function remember_attempt(record, outcome, failure)
   live.told = live.attempt
 end
 
--- A task as it is read: {id, facts, live, result, error, reason, progress}, with details also
--- payload, log lines and attempts before the last.
+-- A task as it is read: {id, facts, live, result, error, reason, progress, after, number of tasks that
+-- it waits for}, with details also payload, log lines and attempts before the last.
 local function row_of(id, details)
   local raw = redis.call('HMGET', KEY.task .. id,
-    'facts', 'live', 'result', 'error', 'reason', 'progress')
+    'facts', 'live', 'result', 'error', 'reason', 'progress', 'after')
   if not raw[1] then
     return nil
   end
+  local blocked = string.byte(raw[2], 2)
+  raw[8] = blocked > BLOCKED_CODES.limit and redis.call('SCARD', KEY.waits .. id) or 0
   if details then
-    raw[7] = redis.call('HGET', KEY.task .. id, 'payload')
-    raw[8] = redis.call('LRANGE', KEY.logs .. id, 0, -1)
-    raw[9] = redis.call('LRANGE', KEY.attempts .. id, 0, -1)
+    raw[9] = redis.call('HGET', KEY.task .. id, 'payload')
+    raw[10] = redis.call('LRANGE', KEY.logs .. id, 0, -1)
+    raw[11] = redis.call('LRANGE', KEY.attempts .. id, 0, -1)
   end
   table.insert(raw, 1, id)
   return raw

@@ -42,26 +42,26 @@ local function leave(record, after)
   end
 end
 
-local function date(micros)
-  -- Civil date from a number of days, as in H. Hinnant, "chrono-Compatible Low-Level Date
-  -- Algorithms": eras of 400 years, years that begin in March.
-  local seconds = math.floor(micros / 1000000)
-  local days = math.floor(seconds / 86400) + 719468
-  local era = math.floor(days / 146097)
-  local of_era = days - era * 146097
-  local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
-    - math.floor(of_era / 146096)) / 365)
-  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
-  local month = math.floor((5 * of_year + 2) / 153)
-  local day = of_year - math.floor((153 * month + 2) / 5) + 1
-  month = month < 10 and month + 3 or month - 9
-  year = year + era * 400 + (month <= 2 and 1 or 0)
-  local rest = seconds % 86400
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
-    math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60, micros % 1000000)
-end
-
 local function bury(record)
+  local function date(micros)
+    -- Civil date from a number of days, as in H. Hinnant, "chrono-Compatible Low-Level Date
+    -- Algorithms": eras of 400 years, years that begin in March.
+    local seconds = math.floor(micros / 1000000)
+    local days = math.floor(seconds / 86400) + 719468
+    local era = math.floor(days / 146097)
+    local of_era = days - era * 146097
+    local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
+      - math.floor(of_era / 146096)) / 365)
+    local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+    local month = math.floor((5 * of_year + 2) / 153)
+    local day = of_year - math.floor((153 * month + 2) / 5) + 1
+    month = month < 10 and month + 3 or month - 9
+    year = year + era * 400 + (month <= 2 and 1 or 0)
+    local rest = seconds % 86400
+    return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
+      math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60, micros % 1000000)
+  end
+
   local live = record.live
   local task = cjson.encode({
     id = record.id, type = live.type, queue = live.queue, priority = live.priority,
@@ -157,7 +157,7 @@ function STATES.schedule_or_admit(record, cause)
   end
 end
 
--- Ends a task: records how, frees its key, then lets parents that wait for it go on.
+-- Ends a task: records how, frees its key, then lets those go on that wait for it.
 function STATES.finish(record, state, cause, result, failure, reason)
   local live, keep = record.live, rules_of(record).keep
   if result and not record.fields then
@@ -174,10 +174,17 @@ function STATES.finish(record, state, cause, result, failure, reason)
   end
   live.prune = kept >= 0 and LEDGER.now + kept or 0
   note_end(live.queue, live.type, state, TIMED[cause] and live.started or 0, live.due)
-  free_key(record, 'end')
-  STATES.stop_waiting(record)
+  if not keep_cached(record, state) then
+    free_key(record, 'end')
+  end
+  if live.blocked == 'children' or live.blocked == 'upstream' then
+    STATES.waiting().stop_waiting(record)
+  end
   STATES.enter(record, state, cause)
-  STATES.tell_parents(record)
+  if live.waited then
+    live.waited = false
+    STATES.waiting().tell_waiting(record.id, live.queue, state)
+  end
 end
 
 local function save_states()

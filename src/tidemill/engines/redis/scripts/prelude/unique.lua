@@ -30,20 +30,35 @@ local function holder(queue, key)
   return record
 end
 
+local function hold_until(record, till)
+  redis.call('SET', unique_key(record.live.queue, rules_of(record).unique.key),
+    record.id .. ' ' .. whole(till),
+    'PX', whole(math.ceil(math.max(0, till - LEDGER.now) / 1000) + UNIQUE_SLACK))
+end
+
 -- Gives a task its key; one of a duration counts from when it was enqueued.
 local function hold_key(record)
   local unique = rules_of(record).unique
   if not unique then
     return
   end
-  local place = unique_key(record.live.queue, unique.key)
   if unique.lasts then
-    local till = record.live.enqueued + unique.lasts
-    redis.call('SET', place, record.id .. ' ' .. whole(till),
-      'PX', whole(math.ceil(math.max(0, till - LEDGER.now) / 1000) + UNIQUE_SLACK))
+    hold_until(record, record.live.enqueued + unique.lasts)
   else
-    redis.call('SET', place, record.id)
+    redis.call('SET', unique_key(record.live.queue, unique.key), record.id)
   end
+end
+
+-- Lets a task that completed keep its key for as long as its result is cached; whether it is.
+local function keep_cached(record, state)
+  local unique = rules_of(record).unique
+  if not unique or not unique.cached or state ~= 'completed' then
+    return false
+  end
+  if held(record.live.queue, unique.key) == record.id then
+    hold_until(record, LEDGER.now + unique.cached)
+  end
+  return true
 end
 
 -- Frees a task's key at its `start` or `end` (where one held until the start goes too, if it never

@@ -1,0 +1,230 @@
+"""Submits and reads over HTTP: one API process, its clients in another, a store of its own.
+
+`python benchmarks/api.py` measures on Valkey, `--engine sqlite` on a file; `--ballast 1000000`
+fills the store first. The clients write requests that were encoded before, byte by byte, and look
+at nothing but status and length of the answers: on two cores they must not be what is measured.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import uvloop
+import workload
+from arena import KINDS, calm, fill, opened, store
+from figures import Figure, machine, markdown, percentiles
+
+from tidemill import TaskQuery
+from tidemill.api import create_api
+from tidemill.api.server import listen, serving, url_of
+
+CLIENTS = 64
+BULK = 500
+BULK_CLIENTS = 4
+PAYLOAD = {"user_id": 4711, "address": "someone@example.org"}
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What the clients do: requests by turns, for so many seconds, at so many at once.
+
+    `rate` per second spreads them; None is as fast as the answers come.
+    """
+
+    port: int
+    requests: tuple[bytes, ...]
+    clients: int
+    seconds: float
+    rate: float | None = None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """How many answers came in how many seconds, how long each took, and those that were none."""
+
+    seconds: float
+    latencies: tuple[float, ...]
+    wrong: dict[int, int]
+
+
+# the clients, in a process of their own
+
+
+class Client(asyncio.Protocol):
+    """One connection: sends a request when it is told, and answers when the answer is there."""
+
+    def __init__(self) -> None:
+        self._seen = bytearray()
+        self._whole = 0
+        self._answer: asyncio.Future[int] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+
+    def ask(self, request: bytes) -> asyncio.Future[int]:
+        """The status of the answer."""
+        assert self._transport
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        if not self._whole:
+            end = self._seen.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            start = self._seen.find(b"content-length:") + 15
+            length = int(self._seen[start : self._seen.find(b"\r\n", start)])
+            self._whole = end + 4 + length
+        if len(self._seen) >= self._whole and self._answer:
+            status = int(self._seen[9:12])
+            self._seen.clear()
+            self._whole = 0
+            self._answer.set_result(status)
+
+
+async def load(wanted: Load) -> Answered:
+    """Keep the server busy, and note how long each answer took."""
+    loop = asyncio.get_running_loop()
+    latencies: list[float] = []
+    wrong: dict[int, int] = {}
+    begun = time.perf_counter()
+    end = begun + wanted.seconds
+    turn = iter(range(1 << 60))
+
+    async def client() -> None:
+        _, protocol = await loop.create_connection(Client, "127.0.0.1", wanted.port)
+        while True:
+            number = next(turn)
+            if wanted.rate is not None:
+                await asyncio.sleep(begun + number / wanted.rate - time.perf_counter())
+            sent = time.perf_counter()
+            if sent >= end:
+                return
+            status = await protocol.ask(wanted.requests[number % len(wanted.requests)])
+            latencies.append(time.perf_counter() - sent)
+            if status not in {200, 201}:
+                wrong[status] = wrong.get(status, 0) + 1
+
+    await asyncio.gather(*(client() for _ in range(wanted.clients)))
+    return Answered(time.perf_counter() - begun, tuple(latencies), wrong)
+
+
+def request(method: str, path: str, body: object = None) -> bytes:
+    """The bytes of a request that keeps its connection."""
+    content = b"" if body is None else msgspec.json.encode(body)
+    head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    if content:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    return f"{head}\r\n".encode() + content
+
+
+def submit() -> dict[str, object]:
+    """What a client submits."""
+    return {"task_type": workload.PARCEL, "payload": PAYLOAD}
+
+
+# the server, in a process of its own
+
+
+async def serve() -> None:
+    """Serve the engine of `TIDEMILL_URL` until the parent closes the pipe."""
+    listening = listen("127.0.0.1", 0)
+    async with serving(create_api(workload.app), listening, end=lambda: None):
+        print(url_of(listening).rpartition(":")[2], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@contextlib.contextmanager
+def process(role: str, url: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """This program in another process, which ends when its standard input is closed."""
+    command, pipe = [sys.executable, str(Path(__file__)), role], subprocess.PIPE
+    env = os.environ | {"TIDEMILL_URL": url}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as started:
+        try:
+            yield started
+        finally:
+            assert started.stdin
+            started.stdin.close()
+            started.wait(30)
+
+
+def loaded(wanted: Load) -> Answered:
+    """What the clients saw."""
+    with process("load") as clients:
+        told, _ = clients.communicate(msgspec.json.encode(wanted))
+        return msgspec.json.decode(told, type=Answered)
+
+
+# what is measured
+
+
+def measure(kind: str, seconds: float, ballast: int) -> list[Figure]:
+    """The figures on one kind of store."""
+    with store(kind) as url:
+        ids = asyncio.run(_filled(url, ballast))
+        with process("serve", url) as server:
+            assert server.stdout
+            port = int(server.stdout.readline())
+            single = request("POST", "/tasks", submit())
+            bulk = request("POST", "/tasks/bulk", {"tasks": [submit()] * BULK})
+            reads = tuple(request("GET", f"/tasks/{each}") for each in ids)
+            loaded(Load(port, (single,), 4, 0.5))
+            one = loaded(Load(port, (single,), CLIENTS, seconds))
+            many = loaded(Load(port, (bulk,), BULK_CLIENTS, seconds))
+            looked = loaded(Load(port, reads, 8, seconds * 2, rate=100))
+            return [
+                _rate(f"submits, {CLIENTS} at once", one, 1, 1_500),
+                *percentiles("a submit among them", _milliseconds(one), "ms"),
+                _rate(f"tasks submitted in bulks of {BULK}", many, BULK, 20_000),
+                *percentiles("GET task at 100/s", _milliseconds(looked), "ms", p99=10),
+            ]
+
+
+async def _filled(url: str, ballast: int) -> Sequence[str]:
+    """Put finished tasks there; answers ids of some."""
+    async with opened(url) as engine:
+        await fill(engine, "finished", ballast)
+        await calm(engine)
+        page = await engine.find(TaskQuery(limit=500))
+        return [task.id for task in page.tasks]
+
+
+def _rate(name: str, answered: Answered, size: int, budget: float) -> Figure:
+    detail = f"wrong answers: {answered.wrong}" if answered.wrong else ""
+    count = len(answered.latencies) - sum(answered.wrong.values())
+    return Figure(name, count * size / answered.seconds, "/s", budget, detail=detail)
+
+
+def _milliseconds(answered: Answered) -> list[float]:
+    return [each * 1e3 for each in answered.latencies]
+
+
+def main() -> None:
+    """Play the part that the first word names: the server, the clients, or the one who measures."""
+    if sys.argv[1:2] == ["load"]:
+        wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
+        sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(load(wanted))))
+        return
+    if sys.argv[1:2] == ["serve"]:
+        uvloop.run(serve())
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=KINDS, default="valkey")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--ballast", type=int, default=1_000)
+    said = parser.parse_args()
+    on = machine(said.engine)
+    print(markdown(measure(said.engine, said.seconds, said.ballast), on))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Queues: create, read, change, pause, purge."""
+
+from typing import Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from tidemill.api.bodies import ChangeQueue, CreateQueue
+from tidemill.api.limits import Instant, checked_instants
+from tidemill.api.records.queues import (
+    PurgeRecord,
+    QueueRecord,
+    QueuesRecord,
+    QueueStatsRecord,
+    purge_record,
+    queue_record,
+    queue_stats_record,
+    queue_version,
+)
+from tidemill.api.routing import Answer, Call, Nothing, route
+from tidemill.api.submitting import queue_options
+from tidemill.app.queues import QueueInfo
+
+TAG: Final = "queues"
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With `dry_run` nothing is cancelled; `until` is the answer's, so that later tasks stay."""
+
+    dry_run: bool = False
+    until: Instant | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse instants that cannot be counted with."""
+        checked_instants(self.until)
+
+
+@route("POST", "/queues", tag=TAG, answers={201: QueueRecord}, problems=(409,))
+async def create_queue(call: Call[Nothing, CreateQueue]) -> Answer:
+    """Create a queue. Workers that serve all queues serve it at once."""
+    info = await call.app.queues.create(call.body.name, **queue_options(call.body))
+    answer = _answer(info)
+    location = {"Location": call.address(f"/queues/{info.name}")}
+    return Answer(answer.value, 201, answer.version, location)
+
+
+@route("GET", "/queues", tag=TAG, answers={200: QueuesRecord}, headers=("If-None-Match",))
+async def list_queues(call: Call[Nothing, Nothing]) -> Answer:
+    """List the queues by name."""
+    found = await call.app.queues.list()
+    return Answer(QueuesRecord(tuple(queue_record(each) for each in found)))
+
+
+@route(
+    "GET",
+    "/queues/{queue_name}",
+    tag=TAG,
+    answers={200: QueueRecord},
+    problems=(404,),
+    headers=("If-None-Match",),
+)
+async def get_queue(call: Call[Nothing, Nothing]) -> Answer:
+    """Read a queue."""
+    return _answer(await call.app.queues.get(call.named("queue_name")))
+
+
+@route(
+    "GET",
+    "/queues/{queue_name}/stats",
+    tag=TAG,
+    answers={200: QueueStatsRecord},
+    problems=(404,),
+    headers=("If-None-Match",),
+)
+async def get_queue_stats(call: Call[Nothing, Nothing]) -> Answer:
+    """Read how a queue stands."""
+    [found] = await call.app.queue_statistics(call.named("queue_name"))
+    return Answer(queue_stats_record(found))
+
+
+@route(
+    "PATCH",
+    "/queues/{queue_name}",
+    tag=TAG,
+    answers={200: QueueRecord},
+    problems=(404, 409, 412),
+    headers=("If-Match",),
+)
+async def change_queue(call: Call[Nothing, ChangeQueue]) -> Answer:
+    """Change the limits of a queue; they hold from the next claim."""
+    name = await _expected(call)
+    return _answer(await call.app.queues.change(name, **queue_options(call.body)))
+
+
+@route(
+    "POST",
+    "/queues/{queue_name}/reset",
+    tag=TAG,
+    answers={200: QueueRecord},
+    problems=(404, 409, 412),
+    headers=("If-Match",),
+)
+async def reset_queue(call: Call[Nothing, Nothing]) -> Answer:
+    """Take changes back: the limits are as the application's code declares them."""
+    return _answer(await call.app.queues.reset(await _expected(call)))
+
+
+@route(
+    "POST",
+    "/queues/{queue_name}/pause",
+    tag=TAG,
+    answers={200: QueueRecord},
+    problems=(404, 412),
+    headers=("If-Match",),
+)
+async def pause_queue(call: Call[Nothing, Nothing]) -> Answer:
+    """Start no more of its tasks until it is resumed; what runs goes on."""
+    return _answer(await call.app.queues.pause(await _expected(call)))
+
+
+@route(
+    "POST",
+    "/queues/{queue_name}/resume",
+    tag=TAG,
+    answers={200: QueueRecord},
+    problems=(404, 412),
+    headers=("If-Match",),
+)
+async def resume_queue(call: Call[Nothing, Nothing]) -> Answer:
+    """Start its tasks again."""
+    return _answer(await call.app.queues.resume(await _expected(call)))
+
+
+@route("POST", "/queues/{queue_name}/purge", tag=TAG, answers={200: PurgeRecord}, problems=(404,))
+async def purge_queue(call: Call[Purge, Nothing]) -> Answer:
+    """Cancel the tasks of a queue that wait; running ones go on."""
+    wanted = call.query
+    found = await call.app.queues.purge(
+        call.named("queue_name"), dry_run=wanted.dry_run, until=wanted.until
+    )
+    return Answer(purge_record(found, dry_run=wanted.dry_run))
+
+
+async def _expected(call: Call[Nothing, ChangeQueue] | Call[Nothing, Nothing]) -> str:
+    """The name of the queue, if it is still the one that `If-Match` names."""
+    name = call.named("queue_name")
+    if call.header("if-match") is not None:
+        call.expect(queue_version(await call.app.queues.get(name)))
+    return name
+
+
+def _answer(info: QueueInfo) -> Answer:
+    return Answer(queue_record(info), version=queue_version(info))
+
+
+HANDLERS: list[HTTPRouteHandler] = [
+    create_queue,
+    list_queues,
+    get_queue,
+    get_queue_stats,
+    change_queue,
+    reset_queue,
+    pause_queue,
+    resume_queue,
+    purge_queue,
+]

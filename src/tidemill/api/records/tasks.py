@@ -1,0 +1,220 @@
+"""Tasks and their parts."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tidemill.api.problems import Problem
+from tidemill.api.records.values import ErrorRecord, error_record, seconds, value_of
+from tidemill.task import Attempt, LogLine, Progress, State, Task
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A task. Instants are UTC, durations seconds, `progress` is 0..100.
+
+    `run_at` is when it became or becomes due; `retry_count` are its attempts after the first, of at
+    most `max_retries`. While it is blocked, `blocked_on` is `limit`, `children` or `upstream`.
+    `reason` is why it was cancelled. Lists leave `payload` and `result` out.
+    """
+
+    task_id: str
+    task_type: str
+    queue_name: str
+    status: State
+    priority: int
+    progress: float
+    progress_message: str
+    attempt: int
+    retry_count: int
+    max_retries: int
+    timeout: float | None
+    soft_timeout: float | None
+    created_at: datetime
+    run_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    expires_at: datetime | None
+    worker: str | None
+    cancel_requested: bool
+    blocked_on: str | None
+    reason: str | None
+    error_type: str | None
+    error_message: str | None
+    error_fingerprint: str | None
+    unique_key: str | None
+    user_id: str | None
+    project_id: str | None
+    tags: tuple[str, ...]
+    parent_id: str | None
+    retried_from: str | None
+    payload: Any | UnsetType = UNSET
+    result: Any | UnsetType = UNSET
+
+
+class SubmittedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one task of a bulk submit, by its place in it.
+
+    `status` is that of submitting it alone: 201, or 200 when `task_id` is an earlier task that
+    holds its unique key. Otherwise `error` says why there is no task.
+    """
+
+    index: int
+    status: int
+    task_id: str | None = None
+    error: Problem | None = None
+
+
+class SubmittedTasks(msgspec.Struct, frozen=True, kw_only=True):
+    """A bulk submit, task by task."""
+
+    accepted: int
+    refused: int
+    tasks: tuple[SubmittedTask, ...]
+
+
+class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a task is; `completed_steps` of `total_steps` counts inside `step`."""
+
+    task_id: str
+    status: State
+    progress: float
+    message: str
+    step: str
+    completed_steps: int | None
+    total_steps: int | None
+
+
+class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a task ended: its `result`, or its `error`, or why it was cancelled."""
+
+    task_id: str
+    status: State
+    completed_at: datetime | None
+    result: Any
+    error: ErrorRecord | None
+    reason: str | None
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt. `status` is how it ended, null while it runs."""
+
+    attempt: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ms: float | None
+    status: str | None
+    error: ErrorRecord | None
+
+
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that the task's code logged, at an instant of its worker's clock."""
+
+    at: datetime
+    level: str
+    message: str
+    attempt: int
+
+
+def task_record(task: Task, *, details: bool = True, exact: bool = False) -> TaskRecord:
+    """A task; with its payload and result if `details`, whose integers are texts if `exact`."""
+    error = task.error
+    return TaskRecord(
+        task_id=task.id,
+        task_type=task.task_type,
+        queue_name=task.queue,
+        status=task.state,
+        priority=task.priority,
+        progress=_percent(task),
+        progress_message=task.progress.message if task.progress else "",
+        attempt=task.attempt,
+        retry_count=max(0, task.attempt - 1),
+        max_retries=task.max_attempts - 1,
+        timeout=seconds(task.timeout),
+        soft_timeout=seconds(task.soft_timeout),
+        created_at=task.enqueued_at,
+        run_at=task.run_at,
+        started_at=task.started_at,
+        completed_at=task.finished_at,
+        expires_at=task.expires_at,
+        worker=task.worker,
+        cancel_requested=task.cancel_requested,
+        blocked_on=task.blocked_on,
+        reason=task.reason,
+        error_type=error.type if error else None,
+        error_message=error.message if error else None,
+        error_fingerprint=error.fingerprint if error else None,
+        unique_key=task.unique.key if task.unique else None,
+        user_id=task.user_id,
+        project_id=task.project_id,
+        tags=task.tags,
+        parent_id=task.parent_id,
+        retried_from=task.retried_from,
+        payload=value_of(task.payload, exact=exact) if details else UNSET,
+        result=value_of(task.result, exact=exact) if details else UNSET,
+    )
+
+
+def progress_record(task: Task) -> ProgressRecord:
+    """How far a task is."""
+    told = task.progress or Progress(0)
+    return ProgressRecord(
+        task_id=task.id,
+        status=task.state,
+        progress=_percent(task),
+        message=told.message,
+        step=told.step,
+        completed_steps=told.done,
+        total_steps=told.total,
+    )
+
+
+def result_record(task: Task, *, exact: bool = False) -> ResultRecord:
+    """How a final task ended."""
+    return ResultRecord(
+        task_id=task.id,
+        status=task.state,
+        completed_at=task.finished_at,
+        result=value_of(task.result, exact=exact),
+        error=error_record(task.error),
+        reason=task.reason,
+    )
+
+
+def run_records(attempts: Iterable[Attempt]) -> tuple[RunRecord, ...]:
+    """The attempts of a task, in order."""
+    return tuple(
+        RunRecord(
+            attempt=each.number,
+            worker=each.worker,
+            started_at=each.started_at,
+            ended_at=each.ended_at,
+            duration_ms=_milliseconds(each),
+            status=each.outcome,
+            error=error_record(each.error),
+        )
+        for each in attempts
+    )
+
+
+def _milliseconds(attempt: Attempt) -> float | None:
+    if attempt.ended_at is None:
+        return None
+    return (attempt.ended_at - attempt.started_at) / timedelta(milliseconds=1)
+
+
+def log_records(lines: Iterable[LogLine]) -> tuple[LogRecord, ...]:
+    """What a task logged, in order."""
+    return tuple(
+        LogRecord(at=each.at, level=each.level, message=each.message, attempt=each.attempt)
+        for each in lines
+    )
+
+
+def _percent(task: Task) -> float:
+    if task.state is State.COMPLETED:
+        return 100.0
+    return task.progress.percent if task.progress else 0.0

@@ -1,0 +1,73 @@
+"""Payloads, results, durations and errors, as every record has them."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.codec import DEFAULT_CODEC, open_envelope
+from tidemill.errors import PayloadUndecodable
+from tidemill.task import TaskError
+
+SAFE: Final = 2**53 - 1
+"""The largest integer that a browser reads exactly."""
+
+
+class ErrorRecord(msgspec.Struct, frozen=True):
+    """Why an attempt failed. `fingerprint` is equal for errors of one type raised at one place."""
+
+    type: str
+    message: str
+    traceback: str
+    fingerprint: str
+
+
+def seconds(value: timedelta | None) -> float | None:
+    """A duration as it is written here."""
+    return None if value is None else value.total_seconds()
+
+
+def error_record(error: TaskError | None) -> ErrorRecord | None:
+    """Why an attempt failed."""
+    if error is None:
+        return None
+    return ErrorRecord(error.type, error.message, error.traceback, error.fingerprint)
+
+
+def error_text(error: TaskError | None) -> str | None:
+    """Why an attempt failed, in one line."""
+    return None if error is None else f"{error.type}: {error.message}"
+
+
+def value_of(envelope: bytes | None, *, exact: bool = False) -> Any:
+    """The JSON in an envelope as it stands there, not decoded; None for one that is not readable.
+
+    `exact`: integers that a browser would round are texts.
+    """
+    if envelope is None:
+        return None
+    try:
+        if exact:
+            return browsable(DEFAULT_CODEC.decode(envelope))
+        return msgspec.Raw(open_envelope(envelope))
+    except PayloadUndecodable:
+        return None
+
+
+def browsable(value: Any) -> Any:
+    """A JSON value, which is changed, with integers beyond 2^53 as texts; however deep it is.
+
+    >>> browsable({"a": [1, 2**60]})
+    {'a': [1, '1152921504606846976']}
+    """
+    whole = [value]
+    waiting: list[Any] = [whole]
+    while waiting:
+        inside = waiting.pop()
+        parts = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        for place, part in list(parts):
+            if isinstance(part, dict | list):
+                waiting.append(part)
+            elif isinstance(part, int) and not -SAFE <= part <= SAFE:
+                inside[place] = str(part)
+    return whole[0]

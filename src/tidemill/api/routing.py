@@ -1,0 +1,213 @@
+"""Declaring routes: from a request to checked values, from a value to an answer, in one place.
+
+A route is an async function of one `Call`. Its annotation names the shapes of the query and of the
+body: they are what is read, what is refused and what the OpenAPI document says.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_type_hints
+
+import msgspec
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Empty
+
+from tidemill.api import etags
+from tidemill.api.limits import SMALL_BODY
+from tidemill.api.problems import refused
+from tidemill.api.reading import body_of, query_of
+from tidemill.api.services import Services
+from tidemill.app import Tidemill
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+B = TypeVar("B", bound=msgspec.Struct)
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+PREFIX: Final = "/api/v1"
+
+_JSON: Final = "application/json"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Q, B]):
+    """One request: its values, already checked, and what it is asked of.
+
+    `raw` are the bytes of the body.
+    """
+
+    services: Services
+    request: Request[Any, Any, Any]
+    query: Q
+    body: B
+    raw: bytes
+
+    @property
+    def app(self) -> Tidemill:
+        """The application that the request is about."""
+        return self.services.app
+
+    def named(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def header(self, name: str) -> str | None:
+        """A header of the request."""
+        return self.request.headers.get(name)
+
+    def address(self, path: str) -> str:
+        """Where another resource of this API is found, below whatever it is mounted under."""
+        return f"{self.request.scope.get('root_path', '').rstrip('/')}{PREFIX}{path}"
+
+    def expect(self, version: str) -> None:
+        """Refuse, with 412, a change of something else than `If-Match` names."""
+        if not etags.expects(self.header("if-match"), version):
+            raise refused(
+                "precondition-failed",
+                412,
+                "It was changed since it was read.",
+                "It was changed since you read it: read it again, and change what it is now.",
+            )
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a route answers. `status` of None is the first that the route names.
+
+    `version` is what `If-Match` compares; `kept` are bytes that were encoded before.
+    """
+
+    value: Any = None
+    status: int | None = None
+    version: str = ""
+    headers: dict[str, str] = {}
+    kept: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The bytes of the answer."""
+        if self.kept is not None:
+            return self.kept
+        return b"" if self.value is None else _encode(self.value)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """A route as it is documented. `answers` are the shapes by status, None for no body.
+
+    `shape` is that of the body as clients write it, `body` as the function reads it.
+    """
+
+    method: Method
+    path: str
+    name: str
+    text: str
+    tag: str
+    query: type[msgspec.Struct]
+    body: type[msgspec.Struct]
+    shape: type[msgspec.Struct]
+    answers: Mapping[int, type | None]
+    problems: tuple[int, ...]
+    headers: tuple[str, ...]
+    prefix: str = PREFIX
+    media_type: str = _JSON
+    asks_engine: bool = True
+
+
+Function = Callable[[Call[Any, Any]], Awaitable[Answer]]
+
+
+def route(
+    method: Method,
+    path: str,
+    *,
+    tag: str,
+    answers: Mapping[int, type | None],
+    problems: tuple[int, ...] = (),
+    headers: tuple[str, ...] = (),
+    body_limit: int | None = SMALL_BODY,
+    documented_body: type[msgspec.Struct] | None = None,
+    prefix: str = PREFIX,
+) -> Callable[[Function], HTTPRouteHandler]:
+    """Declare a route; `path`, below `prefix`, has its parameters in braces.
+
+    `problems` are the statuses that it answers besides those that any route may, `headers` the
+    request headers that it understands. `body_limit` is in bytes; None is the application's limit
+    of payloads and a little more. `documented_body` is the shape to document where the function
+    looks at parts of the body itself.
+    """
+
+    def declare(function: Function) -> HTTPRouteHandler:
+        query, body = _shapes(function)
+        operation = Operation(
+            shape=documented_body or body,
+            method=method,
+            path=path,
+            prefix=prefix,
+            name=function.__name__,
+            text=(function.__doc__ or "").strip(),
+            tag=tag,
+            query=query,
+            body=body,
+            answers=answers,
+            problems=problems,
+            headers=headers,
+        )
+        return _handler(operation, function, body_limit)
+
+    return declare
+
+
+def _shapes(function: Function) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
+    """The shapes of the query and of the body, by the annotation of the only parameter."""
+    [call] = [hint for name, hint in get_type_hints(function).items() if name != "return"]
+    query, body = get_args(call)
+    return query, body
+
+
+def operation_of(handler: HTTPRouteHandler) -> Operation:
+    """How a declared route is documented."""
+    operation: Operation = handler.opt["operation"]
+    return operation
+
+
+def _handler(operation: Operation, function: Function, body_limit: int | None) -> HTTPRouteHandler:
+    decoder = None if operation.body is Nothing else msgspec.json.Decoder(operation.body)
+    usual = next(iter(operation.answers))
+
+    async def respond(request: Request[Any, Any, Any]) -> Response[Any]:
+        given = request.query_params.multi_items()
+        query = query_of(list(given), operation.query)
+        raw = b"" if decoder is None else await request.body()
+        body = (
+            Nothing()
+            if decoder is None
+            else body_of(raw, request.headers.get("content-type"), decoder)
+        )
+        services: Services = request.app.state["services"].here()
+        answer = await function(Call(services, request, query, body, raw))
+        return _response(request, answer, answer.status or usual)
+
+    return HTTPRouteHandler(
+        f"{operation.prefix}{operation.path}".replace("}", ":str}"),
+        http_method=operation.method,
+        status_code=HTTPStatus.OK,
+        opt={"operation": operation},
+        include_in_schema=False,
+        name=operation.name,
+        request_max_body_size=Empty if body_limit is None else body_limit,
+    )(respond)
+
+
+def _response(request: Request[Any, Any, Any], answer: Answer, status: int) -> Response[Any]:
+    body = answer.body
+    headers = dict(answer.headers)
+    if request.method == "GET" or answer.version:
+        headers["ETag"] = tag = etags.tag_of(body, answer.version)
+        if request.method == "GET" and etags.has(request.headers.get("if-none-match"), tag):
+            return Response(content=None, status_code=304, headers=headers)
+    return Response(content=body or None, status_code=status, headers=headers, media_type=_JSON)

@@ -1,0 +1,15 @@
+"""Worker processes."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from tidemill.api.records.workers import WorkersRecord, workers_record
+from tidemill.api.routing import Answer, Call, Nothing, route
+
+
+@route("GET", "/workers", tag="workers", answers={200: WorkersRecord}, headers=("If-None-Match",))
+async def list_workers(call: Call[Nothing, Nothing]) -> Answer:
+    """List the worker processes by name."""
+    return Answer(workers_record(await call.app.workers()))
+
+
+HANDLERS: list[HTTPRouteHandler] = [list_workers]

@@ -1,0 +1,502 @@
+"""Every route of the HTTP interface, described once for both clients.
+
+Times are aware datetimes, durations seconds. What is left out is not sent.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+from uuid import UUID
+
+from tidemill.client import records
+from tidemill.client.asking import Ask, Route, path, said
+
+API = "/api/v1"
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What may be said of a task that is submitted; the rest is as its task type says.
+
+    With an `id` of your own, submitting again is the same task. Higher `priority` runs first,
+    0..10. `max_retries` are attempts after the first. Give `delay` (seconds) or `run_at`. While a
+    task with the same `unique_key` is live, that one is the answer.
+    """
+
+    id: UUID | str
+    queue_name: str
+    priority: int
+    max_retries: int
+    timeout: float
+    soft_timeout: float
+    delay: float
+    run_at: datetime
+    expires_at: datetime
+    unique_key: str
+    user_id: str
+    project_id: str
+    tags: Iterable[str]
+
+
+class TaskFilter(TypedDict, total=False):
+    """Which tasks to list. All of `tag` must be there, any of the other lists."""
+
+    status: Iterable[str]
+    task_type: Iterable[str]
+    queue_name: Iterable[str]
+    tag: Iterable[str]
+    user_id: str
+    project_id: str
+    parent_id: str
+    error_fingerprint: str
+    error_contains: str
+    start_time: datetime
+    end_time: datetime
+    page: int
+    page_size: int
+    limit: int
+    cursor: str
+
+
+class Range(TypedDict, total=False):
+    """What statistics are about: what ended from `start_time` until before `end_time`."""
+
+    start_time: datetime
+    end_time: datetime
+    queue_name: str
+    task_type: str
+
+
+class GroupFilter(TypedDict, total=False):
+    """Which failed tasks are meant."""
+
+    task_type: str
+    queue_name: str
+    user_id: str
+    project_id: str
+
+
+class QueueOptions(TypedDict, total=False):
+    """The limits of a queue; None does not restrict. `rate` is such as `100/m`."""
+
+    concurrency: int | None
+    worker_concurrency: int | None
+    rate: str | None
+    burst: int
+    capacity: int | None
+    weight: int
+    lease: float | None
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """When and how a scheduled task runs: one of `cron_expr`, `every` (seconds) and `at`."""
+
+    task_type: str
+    cron_expr: str
+    every: float
+    at: datetime
+    timezone: str
+    jitter: float | None
+    payload: Mapping[str, Any]
+    queue_name: str | None
+    priority: int | None
+    max_retries: int | None
+    timeout: float | None
+    tags: Iterable[str]
+    user_id: str | None
+    project_id: str | None
+    misfire: str
+    misfire_limit: int
+    grace: float
+    overlap: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    expires: float | None
+    is_active: bool
+
+
+# tasks
+
+
+@Route
+def submit_task(
+    task_type: str,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    wait: float | None = None,
+    idempotency_key: str | None = None,
+    **options: Unpack[SubmitOptions],
+) -> Ask[records.Task]:
+    """Submit a task, and with `wait` look at it once more when it is final, or so many seconds on.
+
+    The same `idempotency_key` within 24 hours is the same request.
+    """
+    headers = said({"Idempotency-Key": idempotency_key}) | _prefer(wait)
+    return Ask(
+        method="POST",
+        path=f"{API}/tasks",
+        answer=records.Task,
+        body={"task_type": task_type, "payload": payload or {}, **options},
+        headers=headers,
+        patience=wait or 0,
+    )
+
+
+@Route
+def submit_tasks(
+    tasks: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
+) -> Ask[records.SubmittedTasks]:
+    """Submit many tasks, each a mapping with `task_type`, `payload` and `SubmitOptions`.
+
+    Each is accepted or refused by itself; the answer says so, and nothing is raised.
+    """
+    return Ask(
+        method="POST",
+        path=f"{API}/tasks/bulk",
+        answer=records.SubmittedTasks,
+        body={"tasks": list(tasks)},
+        headers=said({"Idempotency-Key": idempotency_key}),
+    )
+
+
+@Route
+def get_task(task_id: str, *, wait: float | None = None, exact: bool = False) -> Ask[records.Task]:
+    """A task with payload and result. `exact`: integers beyond 2^53 in them are texts."""
+    return _read(
+        path(f"{API}/tasks/{{}}", task_id), records.Task, _integers(exact=exact), wait=wait
+    )
+
+
+@Route
+def list_tasks(**which: Unpack[TaskFilter]) -> Ask[records.TaskPage]:
+    """Tasks, newest first, in pages: by `page` and `page_size`, or by `cursor` and `limit`."""
+    return _read(f"{API}/tasks", records.TaskPage, which)
+
+
+@Route
+def delete_task(task_id: str) -> Ask[records.Task]:
+    """Cancel a task that waits, or ask one that runs to stop; `Conflict` for one that is final."""
+    return Ask(method="DELETE", path=path(f"{API}/tasks/{{}}", task_id), answer=records.Task)
+
+
+@Route
+def cancel_task(task_id: str, reason: str = "") -> Ask[records.Task]:
+    """The same, with a reason for the record."""
+    return _post(path(f"{API}/tasks/{{}}/cancel", task_id), records.Task, {"reason": reason})
+
+
+@Route
+def retry_task(task_id: str, payload: Mapping[str, Any] | None = None) -> Ask[records.Task]:
+    """Run a failed or cancelled task again; with a payload, a new task that names the old one."""
+    body = said({"payload": payload})
+    return _post(path(f"{API}/tasks/{{}}/retry", task_id), records.Task, body)
+
+
+@Route
+def get_progress(task_id: str) -> Ask[records.Progress]:
+    """How far a task is."""
+    return _read(path(f"{API}/tasks/{{}}/progress", task_id), records.Progress)
+
+
+@Route
+def get_result(
+    task_id: str, *, wait: float | None = None, exact: bool = False
+) -> Ask[records.Result]:
+    """How a task ended; `TaskNotFinished` while it has not, after waiting so many seconds."""
+    return _read(
+        path(f"{API}/tasks/{{}}/result", task_id),
+        records.Result,
+        _integers(exact=exact),
+        wait=wait,
+    )
+
+
+@Route
+def get_runs(task_id: str) -> Ask[tuple[records.Run, ...]]:
+    """The attempts of a task, in order."""
+    return _read(path(f"{API}/tasks/{{}}/executions", task_id), tuple[records.Run, ...])
+
+
+@Route
+def get_logs(task_id: str) -> Ask[tuple[records.Log, ...]]:
+    """What a task's code logged."""
+    return _read(path(f"{API}/tasks/{{}}/logs", task_id), tuple[records.Log, ...])
+
+
+@Route
+def get_statistics(**about: Unpack[Range]) -> Ask[records.Statistics]:
+    """What ended in a range of time, how, and how long it took."""
+    return _read(f"{API}/tasks/statistics", records.Statistics, about)
+
+
+@Route
+def get_statistics_over_time(
+    *,
+    points: int | None = None,
+    resolution: str | None = None,
+    by: str | None = None,
+    **about: Unpack[Range],
+) -> Ask[records.Points]:
+    """The same for each minute, hour or day; `by` is `queue` or `task_type`."""
+    query = {**about, "points": points, "resolution": resolution, "by": by}
+    return _read(f"{API}/tasks/statistics/over-time", records.Points, query)
+
+
+# queues
+
+
+@Route
+def create_queue(name: str, **options: Unpack[QueueOptions]) -> Ask[records.Queue]:
+    """Create a queue; `Conflict` when there is one of that name."""
+    return _post(f"{API}/queues", records.Queue, {"name": name, **options})
+
+
+@Route
+def list_queues() -> Ask[records.Queues]:
+    """The queues by name."""
+    return _read(f"{API}/queues", records.Queues)
+
+
+@Route
+def get_queue(name: str) -> Ask[records.Queue]:
+    """One queue."""
+    return _read(path(f"{API}/queues/{{}}", name), records.Queue)
+
+
+@Route
+def get_queue_stats(name: str) -> Ask[records.QueueStats]:
+    """How a queue stands: what waits, how fast it goes, when it will be empty."""
+    return _read(path(f"{API}/queues/{{}}/stats", name), records.QueueStats)
+
+
+@Route
+def change_queue(
+    name: str, *, if_match: str | None = None, **options: Unpack[QueueOptions]
+) -> Ask[records.Queue]:
+    """Change a queue's limits; with the `etag` that was read, only if it is still the same."""
+    return Ask(
+        method="PATCH",
+        path=path(f"{API}/queues/{{}}", name),
+        answer=records.Queue,
+        body=options,
+        headers=_if(if_match),
+    )
+
+
+@Route
+def reset_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+    """Take back what was changed at run time: the queue is as code declares it."""
+    return _post(path(f"{API}/queues/{{}}/reset", name), records.Queue, headers=_if(if_match))
+
+
+@Route
+def pause_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+    """Stop claims from a queue; what runs goes on."""
+    return _post(path(f"{API}/queues/{{}}/pause", name), records.Queue, headers=_if(if_match))
+
+
+@Route
+def resume_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+    """Let a queue be claimed from again."""
+    return _post(path(f"{API}/queues/{{}}/resume", name), records.Queue, headers=_if(if_match))
+
+
+@Route
+def purge_queue(
+    name: str, *, dry_run: bool = False, until: datetime | None = None
+) -> Ask[records.Purge]:
+    """Cancel what waits in a queue; `dry_run` only counts, and its `until` goes into the next."""
+    return Ask(
+        method="POST",
+        path=path(f"{API}/queues/{{}}/purge", name),
+        answer=records.Purge,
+        query={"dry_run": dry_run, "until": until},
+    )
+
+
+# scheduled tasks
+
+
+@Route
+def create_scheduled_task(name: str, **options: Unpack[ScheduleOptions]) -> Ask[records.Schedule]:
+    """Create a schedule; it needs a `task_type` and an instant."""
+    return _post(f"{API}/scheduled-tasks", records.Schedule, {"name": name, **options})
+
+
+@Route
+def list_scheduled_tasks() -> Ask[records.Schedules]:
+    """The schedules by name."""
+    return _read(f"{API}/scheduled-tasks", records.Schedules)
+
+
+@Route
+def get_scheduled_task(name: str) -> Ask[records.Schedule]:
+    """One schedule with its last fires."""
+    return _read(path(f"{API}/scheduled-tasks/{{}}", name), records.Schedule)
+
+
+@Route
+def change_scheduled_task(
+    name: str, *, if_match: str | None = None, **options: Unpack[ScheduleOptions]
+) -> Ask[records.Schedule]:
+    """Change a schedule; what is not said stays."""
+    return Ask(
+        method="PUT",
+        path=path(f"{API}/scheduled-tasks/{{}}", name),
+        answer=records.Schedule,
+        body=options,
+        headers=_if(if_match),
+    )
+
+
+@Route
+def delete_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[None]:
+    """Remove a schedule; the tasks that it fired stay."""
+    return Ask(
+        method="DELETE",
+        path=path(f"{API}/scheduled-tasks/{{}}", name),
+        answer=type(None),
+        headers=_if(if_match),
+    )
+
+
+@Route
+def get_fires(name: str) -> Ask[tuple[records.Fire, ...]]:
+    """What a schedule fired, skipped and missed, newest first."""
+    return _read(path(f"{API}/scheduled-tasks/{{}}/history", name), tuple[records.Fire, ...])
+
+
+@Route
+def pause_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[records.Schedule]:
+    """Fire nothing until it is resumed."""
+    at = path(f"{API}/scheduled-tasks/{{}}/pause", name)
+    return _post(at, records.Schedule, headers=_if(if_match))
+
+
+@Route
+def resume_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[records.Schedule]:
+    """Fire again, from now on."""
+    at = path(f"{API}/scheduled-tasks/{{}}/resume", name)
+    return _post(at, records.Schedule, headers=_if(if_match))
+
+
+@Route
+def run_scheduled_task(name: str) -> Ask[records.Task]:
+    """Fire a schedule now, out of turn; answers the task."""
+    return _post(path(f"{API}/scheduled-tasks/{{}}/run", name), records.Task)
+
+
+@Route
+def get_scheduler_statistics() -> Ask[records.Scheduler]:
+    """How many schedules there are, the last and the next fire."""
+    return _read(f"{API}/scheduler/statistics", records.Scheduler)
+
+
+# failed tasks, workers, workflows, health
+
+
+@Route
+def list_failed_groups(**which: Unpack[GroupFilter]) -> Ask[records.FailedGroups]:
+    """Failed tasks counted by their error."""
+    return _read(f"{API}/failed-groups", records.FailedGroups, which)
+
+
+@Route
+def retry_failed_group(
+    fingerprint: str, *, rate: float | None = None, **which: Unpack[GroupFilter]
+) -> Ask[records.Retried]:
+    """Run all tasks with an error again, so many per second at most."""
+    return Ask(
+        method="POST",
+        path=path(f"{API}/failed-groups/{{}}/retry", fingerprint),
+        answer=records.Retried,
+        query=which,
+        body=said({"rate": rate}),
+    )
+
+
+@Route
+def drop_failed_group(fingerprint: str, **which: Unpack[GroupFilter]) -> Ask[records.Dropped]:
+    """Remove all tasks with an error for good."""
+    return Ask(
+        method="DELETE",
+        path=path(f"{API}/failed-groups/{{}}", fingerprint),
+        answer=records.Dropped,
+        query=which,
+    )
+
+
+@Route
+def list_workers() -> Ask[records.Workers]:
+    """The worker processes by name."""
+    return _read(f"{API}/workers", records.Workers)
+
+
+@Route
+def get_workflow(workflow_id: str) -> Ask[records.Workflow]:
+    """A workflow and how far it is."""
+    return _read(path(f"{API}/workflows/{{}}", workflow_id), records.Workflow)
+
+
+@Route
+def list_steps(workflow_id: str) -> Ask[records.Steps]:
+    """The tasks of a workflow, in order."""
+    return _read(path(f"{API}/workflows/{{}}/steps", workflow_id), records.Steps)
+
+
+@Route
+def cancel_workflow(workflow_id: str, reason: str = "") -> Ask[records.Workflow]:
+    """Cancel what waits of a workflow, and ask what runs to stop."""
+    at = path(f"{API}/workflows/{{}}/cancel", workflow_id)
+    return _post(at, records.Workflow, {"reason": reason})
+
+
+@Route
+def retry_workflow(workflow_id: str) -> Ask[records.Workflow]:
+    """Run a broken workflow again from what failed."""
+    return _post(path(f"{API}/workflows/{{}}/retry", workflow_id), records.Workflow)
+
+
+@Route
+def get_health() -> Ask[records.Alive]:
+    """Tell that the process answers."""
+    return _read("/healthz", records.Alive)
+
+
+@Route
+def get_readiness() -> Ask[records.Ready]:
+    """Tell that the engine answers, and what it promises; an error with status 503 if not."""
+    return _read("/readyz", records.Ready)
+
+
+def _read(
+    at: str, answer: Any, query: Mapping[str, Any] | None = None, *, wait: float | None = None
+) -> Ask[Any]:
+    return Ask(
+        method="GET",
+        path=at,
+        answer=answer,
+        query=query or {},
+        headers=_prefer(wait),
+        patience=wait or 0,
+    )
+
+
+def _post(
+    at: str,
+    answer: Any,
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Ask[Any]:
+    return Ask(method="POST", path=at, answer=answer, body=body, headers=headers or {})
+
+
+def _prefer(wait: float | None) -> dict[str, str]:
+    return {} if wait is None else {"Prefer": f"wait={wait:g}"}
+
+
+def _if(etag: str | None) -> dict[str, str]:
+    return said({"If-Match": etag})
+
+
+def _integers(*, exact: bool) -> dict[str, str]:
+    return {"big_integers": "string"} if exact else {}

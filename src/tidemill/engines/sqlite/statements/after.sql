@@ -1,0 +1,1 @@
+SELECT body FROM tidemill_after WHERE task = ?

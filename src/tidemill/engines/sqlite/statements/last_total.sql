@@ -1,0 +1,1 @@
+SELECT max(at) FROM tidemill_total WHERE resolution = ?

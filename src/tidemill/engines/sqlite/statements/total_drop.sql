@@ -1,0 +1,1 @@
+DELETE FROM tidemill_total WHERE resolution = ? AND at >= ?

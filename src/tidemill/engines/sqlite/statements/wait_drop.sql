@@ -1,0 +1,1 @@
+DELETE FROM tidemill_wait WHERE task = ?
