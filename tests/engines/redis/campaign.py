@@ -54,6 +54,7 @@ class Campaign:
 
     lab: Lab
     seed: int
+    queues: tuple[str, ...] = QUEUES
     claims: list[Claim] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
@@ -75,7 +76,7 @@ class Campaign:
         pick = self.random.choice
         soon = self.lab.now(pick((SECOND, MINUTE)))
         return self.lab.new(
-            queue=pick(QUEUES),
+            queue=pick(self.queues),
             task_type=pick((*TYPES, "work", "work")),
             priority=pick((5, 5, 0, 10)),
             max_attempts=pick((1, 2, 4)),
@@ -192,7 +193,7 @@ class Campaign:
 
     async def queue(self) -> None:
         pick = self.random.choice
-        name = pick(QUEUES)
+        name = pick(self.queues)
         await self.lab.engine.pause(name, paused=pick((False, False, True)))
         definition = QueueDefinition(
             name,
