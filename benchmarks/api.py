@@ -1,8 +1,10 @@
 """Submits and reads over HTTP: one API process, its clients in another, a store of its own.
 
 `python benchmarks/api.py` measures on Valkey, `--engine sqlite` on a file; `--ballast 1000000`
-fills the store first. The clients write requests that were encoded before, byte by byte, and look
-at nothing but status and length of the answers: on two cores they must not be what is measured.
+fills the store first. `--only submits,peer` chooses parts: `peer` is the same submit to FastAPI
+before Celery (peers/fastapi_celery.py), on the same server by turns with ours. The clients write
+requests that were encoded before, byte by byte, and look at nothing but status and length of the
+answers: on two cores they must not be what is measured.
 """
 
 import argparse
@@ -12,15 +14,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import cast
 
 import msgspec
 import uvloop
 import workload
-from arena import KINDS, calm, fill, opened, store
+from arena import HERE, KINDS, calm, fill, opened, store
 from figures import Figure, machine, markdown, percentiles
+from peers.environments import pinned, prepared
 
 from tidemill import TaskQuery
 from tidemill.api import create_api
@@ -29,6 +33,8 @@ from tidemill.api.server import listen, serving, url_of
 CLIENTS = 64
 BULK = 500
 BULK_CLIENTS = 4
+ROUNDS = 3
+MYSELF = (sys.executable, str(Path(__file__)))
 PAYLOAD = {"user_id": 4711, "address": "someone@example.org"}
 
 
@@ -132,6 +138,9 @@ def submit() -> dict[str, object]:
     return {"task_type": workload.PARCEL, "payload": PAYLOAD}
 
 
+SINGLE = request("POST", "/tasks", submit())
+
+
 # the server, in a process of its own
 
 
@@ -144,10 +153,11 @@ async def serve() -> None:
 
 
 @contextlib.contextmanager
-def process(role: str, url: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """This program in another process, which ends when its standard input is closed."""
-    command, pipe = [sys.executable, str(Path(__file__)), role], subprocess.PIPE
-    env = os.environ | {"TIDEMILL_URL": url}
+def process(
+    command: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in another process, which ends when its standard input is closed."""
+    pipe, env = subprocess.PIPE, os.environ | variables
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as started:
         try:
             yield started
@@ -157,9 +167,30 @@ def process(role: str, url: str = "") -> Iterator[subprocess.Popen[bytes]]:
             started.wait(30)
 
 
+@contextlib.contextmanager
+def server(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[int]:
+    """The port on which a program of its own serves."""
+    with process(command, variables) as started:
+        assert started.stdout
+        yield int(started.stdout.readline())
+
+
+def ours(url: str) -> contextlib.AbstractContextManager[int]:
+    """Tidemill's API on a store."""
+    return server([*MYSELF, "serve"], {"TIDEMILL_URL": url})
+
+
+def theirs(url: str) -> contextlib.AbstractContextManager[int]:
+    """FastAPI before Celery on a store, in the environment of the peers."""
+    found = prepared("bench")
+    python = str(Path(found["PATH"].partition(os.pathsep)[0]) / "python")
+    variables = {"STORE_URL": url, "PYTHONPATH": str(HERE)}
+    return server([python, "-m", "peers.fastapi_celery"], found | variables)
+
+
 def loaded(wanted: Load) -> Answered:
     """What the clients saw."""
-    with process("load") as clients:
+    with process([*MYSELF, "load"], {}) as clients:
         told, _ = clients.communicate(msgspec.json.encode(wanted))
         return msgspec.json.decode(told, type=Answered)
 
@@ -167,26 +198,75 @@ def loaded(wanted: Load) -> Answered:
 # what is measured
 
 
-def measure(kind: str, seconds: float, ballast: int) -> list[Figure]:
+class Site(msgspec.Struct, frozen=True):
+    """A store with tasks of known ids, how long each part lasts, and the port of our server."""
+
+    url: str
+    ids: Sequence[str]
+    seconds: float
+    port: int
+
+
+def submits(on: Site) -> list[Figure]:
+    """Tasks one by one, each by one request."""
+    one = loaded(Load(on.port, (SINGLE,), CLIENTS, on.seconds))
+    return [
+        _rate(f"submits, {CLIENTS} at once", one, 1, 1_500),
+        *percentiles("a submit among them", _milliseconds(one), "ms"),
+    ]
+
+
+def bulks(on: Site) -> list[Figure]:
+    """Tasks in bulk."""
+    bulk = request("POST", "/tasks/bulk", {"tasks": [submit()] * BULK})
+    many = loaded(Load(on.port, (bulk,), BULK_CLIENTS, on.seconds))
+    return [_rate(f"tasks submitted in bulks of {BULK}", many, BULK, 20_000)]
+
+
+def reads(on: Site) -> list[Figure]:
+    """One task each, at a rate that leaves the server idle in between."""
+    wanted = tuple(request("GET", f"/tasks/{each}") for each in on.ids)
+    looked = loaded(Load(on.port, wanted, 8, on.seconds * 2, rate=100))
+    return percentiles("GET task at 100/s", _milliseconds(looked), "ms", p99=10)
+
+
+def peer(on: Site) -> list[Figure]:
+    """The same submit to both, by turns; the ratio is the median over the rounds."""
+    name = f"FastAPI {pinned('fastapi', 'bench')} and Celery {pinned('celery', 'bench')}"
+    if on.url.startswith("sqlite"):
+        return [Figure(f"submits, {name}", None, "/s", detail="Celery has no broker of that kind")]
+    one: list[Figure] = []
+    other: list[Figure] = []
+    with theirs(on.url) as port:
+        loaded(Load(port, (SINGLE,), 4, 0.5))
+        for _ in range(ROUNDS):
+            for found, at in ((one, on.port), (other, port)):
+                answered = loaded(Load(at, (SINGLE,), CLIENTS, on.seconds))
+                found.append(_rate("", answered, 1))
+    lead = median(_value(our) / _value(their) for our, their in zip(one, other, strict=True))
+    return [
+        _of_rounds("submits by turns with a peer, Tidemill", one),
+        _of_rounds(f"submits by turns with a peer, {name}", other),
+        Figure(f"Tidemill to {name}, submits", lead, "×"),
+    ]
+
+
+PARTS: dict[str, Callable[[Site], list[Figure]]] = {
+    "submits": submits,
+    "bulks": bulks,
+    "reads": reads,
+    "peer": peer,
+}
+
+
+def measure(kind: str, seconds: float, ballast: int, parts: Sequence[str]) -> list[Figure]:
     """The figures on one kind of store."""
     with store(kind) as url:
         ids = asyncio.run(_filled(url, ballast))
-        with process("serve", url) as server:
-            assert server.stdout
-            port = int(server.stdout.readline())
-            single = request("POST", "/tasks", submit())
-            bulk = request("POST", "/tasks/bulk", {"tasks": [submit()] * BULK})
-            reads = tuple(request("GET", f"/tasks/{each}") for each in ids)
-            loaded(Load(port, (single,), 4, 0.5))
-            one = loaded(Load(port, (single,), CLIENTS, seconds))
-            many = loaded(Load(port, (bulk,), BULK_CLIENTS, seconds))
-            looked = loaded(Load(port, reads, 8, seconds * 2, rate=100))
-            return [
-                _rate(f"submits, {CLIENTS} at once", one, 1, 1_500),
-                *percentiles("a submit among them", _milliseconds(one), "ms"),
-                _rate(f"tasks submitted in bulks of {BULK}", many, BULK, 20_000),
-                *percentiles("GET task at 100/s", _milliseconds(looked), "ms", p99=10),
-            ]
+        with ours(url) as port:
+            loaded(Load(port, (SINGLE,), 4, 0.5))
+            on = Site(url, ids, seconds, port)
+            return [figure for each in parts for figure in PARTS[each](on)]
 
 
 async def _filled(url: str, ballast: int) -> Sequence[str]:
@@ -198,10 +278,22 @@ async def _filled(url: str, ballast: int) -> Sequence[str]:
         return [task.id for task in page.tasks]
 
 
-def _rate(name: str, answered: Answered, size: int, budget: float) -> Figure:
+def _rate(name: str, answered: Answered, size: int, budget: float | None = None) -> Figure:
     detail = f"wrong answers: {answered.wrong}" if answered.wrong else ""
     count = len(answered.latencies) - sum(answered.wrong.values())
     return Figure(name, count * size / answered.seconds, "/s", budget, detail=detail)
+
+
+def _of_rounds(name: str, rounds: Sequence[Figure]) -> Figure:
+    """The median of a rate, with that of each round."""
+    told = [f"{_value(each):,.0f}" for each in rounds]
+    wrong = [each.detail for each in rounds if each.detail]
+    return Figure(name, median(map(_value, rounds)), "/s", detail=", ".join(told + wrong))
+
+
+def _value(figure: Figure) -> float:
+    assert figure.value is not None
+    return figure.value
 
 
 def _milliseconds(answered: Answered) -> list[float]:
@@ -221,9 +313,11 @@ def main() -> None:
     parser.add_argument("--engine", choices=KINDS, default="valkey")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--ballast", type=int, default=1_000)
+    parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     said = parser.parse_args()
     on = machine(said.engine)
-    print(markdown(measure(said.engine, said.seconds, said.ballast), on))
+    figures = measure(said.engine, said.seconds, said.ballast, said.only.split(","))
+    print(markdown(figures, on))
 
 
 if __name__ == "__main__":

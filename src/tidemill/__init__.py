@@ -43,6 +43,7 @@ from tidemill.engine import (
     Transition,
 )
 from tidemill.errors import (
+    ChangedMeanwhile,
     ConfigError,
     Conflict,
     DeclarationError,
@@ -138,6 +139,7 @@ __all__ = [
     "BlockingWorkflowHandle",
     "Call",
     "Cancel",
+    "ChangedMeanwhile",
     "Clock",
     "Codec",
     "ConfigError",

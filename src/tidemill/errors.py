@@ -16,6 +16,7 @@
     │   ├── QueueNotFound
     │   └── ScheduleNotFound
     ├── Conflict
+    │   ├── ChangedMeanwhile
     │   ├── DuplicateUniqueKey
     │   ├── QueueFull
     │   ├── ScheduleExists
@@ -226,6 +227,21 @@ class Conflict(TidemillError):
     """The state of things does not allow that."""
 
     slug = "conflict"
+
+
+class ChangedMeanwhile(Conflict):
+    """It was changed since it was read.
+
+    `subject` is what was to be changed, such as `the queue 'mail'`; it is as others left it.
+    """
+
+    slug = "precondition-failed"
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"{subject} was changed since it was read: read it again, and change what it is now"
+        )
+        self.subject = subject
 
 
 class DuplicateUniqueKey(Conflict):

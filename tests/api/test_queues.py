@@ -1,5 +1,7 @@
 """Queues over HTTP."""
 
+import asyncio
+
 from tests.api.conftest import OpenSite, problem
 
 
@@ -51,6 +53,21 @@ async def test_a_change_of_something_else_than_was_read_is_refused(site: OpenSit
             )
             assert (answer.status_code, problem(answer).type) == (412, "precondition-failed")
         await here.ask("POST", "/queues/q/pause", 200, headers={"If-Match": "*"})
+
+
+async def test_of_many_changes_of_what_was_read_one_is_made(site: OpenSite) -> None:
+    async with site() as here:
+        await here.ask("POST", "/queues", 201, {"name": "q"})
+        mine = {"If-Match": (await here.client.get("/api/v1/queues/q")).headers["etag"]}
+        answers = await asyncio.gather(
+            *(
+                here.client.patch("/api/v1/queues/q", json={"concurrency": each}, headers=mine)
+                for each in range(1, 9)
+            )
+        )
+        assert sorted(each.status_code for each in answers) == [200, *[412] * 7]
+        [made] = [each.json() for each in answers if each.status_code == 200]
+        assert await here.ask("GET", "/queues/q", 200) == made
 
 
 async def test_a_paused_queue_gives_nothing_until_it_is_resumed(site: OpenSite) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.app.conftest import Hand, Recorder
 from tests.scheduler.interrupted import Interrupted
 from tidemill import (
+    ChangedMeanwhile,
     Conflict,
     Cron,
     Every,
@@ -307,6 +308,28 @@ class TestUpdate:
         await app.schedules.update("hourly", queue="q")
         task = (await app.schedules.get("hourly")).schedule.task
         assert (task.queue, task.priority) == ("q", 1)
+
+    async def test_a_change_of_the_version_that_was_read_holds(self, app: Tidemill) -> None:
+        await hourly(app)
+        read = await app.schedules.get("hourly")
+        paused = await app.schedules.pause("hourly", if_version=read.version)
+        await app.schedules.resume("hourly", if_version=paused.version)
+        with pytest.raises(ChangedMeanwhile, match="the schedule 'hourly' was changed"):
+            await app.schedules.resume("hourly", if_version=paused.version)
+
+    @pytest.mark.parametrize("verb", ["update", "pause", "delete"])
+    async def test_a_change_that_comes_between_check_and_write_is_not_lost(
+        self, verb: str, app: Tidemill, rival: Tidemill, interrupted: Interrupted
+    ) -> None:
+        await hourly(app)
+        read = await app.schedules.get("hourly")
+        interrupted.before("put", lambda: rival.schedules.update("hourly", priority=1))
+        said = {"queue": "q"} if verb == "update" else {}
+        with pytest.raises(ChangedMeanwhile):
+            await getattr(app.schedules, verb)("hourly", if_version=read.version, **said)
+        found = (await app.schedules.get("hourly")).schedule
+        assert (found.task.priority, found.task.queue) == (1, "processing")
+        assert not found.paused
 
     async def test_a_change_that_others_always_overtake_is_given_up(
         self, app: Tidemill, rival: Tidemill, interrupted: Interrupted

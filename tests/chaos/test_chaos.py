@@ -45,9 +45,7 @@ SHORT = {
     "siblings": Siblings(rounds=40),
     "dag": Dag(nodes=120, depth=10, workers=2, failing=4, patience=60),
     # How late they are beside other tests says nothing: lags are what the long form is for.
-    "schedules": Schedules(
-        spread=300, burst=300, seconds=15, kill_every=3, lag=10, lag_of_burst=10
-    ),
+    "schedules": Schedules(spread=300, burst=300, seconds=9, kill_every=2, lag=10, lag_of_burst=10),
 }
 
 

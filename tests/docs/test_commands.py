@@ -21,11 +21,12 @@ from tidemill.ids import IdMaker
 from tidemill.outcome import Failed, Settlement
 from tidemill.testing.builders import BROKE, new_task
 
-SERVING = {"up", "worker"}
-WITH_COMMANDS = [
-    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "docs/guide.md")),
-    *(ROOT / name for name in ("docs/zh/guide.md", "docs/redis.md")),
-]
+SERVING = {"api", "up", "worker"}
+WITH_COMMANDS = [ROOT / name for name in ("README.md", "docs/guide.md", "docs/redis.md")]
+IN_CHINESE = {
+    ROOT / "README.md": ROOT / "README.zh-CN.md",
+    ROOT / "docs/guide.md": ROOT / "docs/zh/guide.md",
+}
 
 
 def commands(page: Path, program: str = "tidemill") -> Iterator[list[str]]:
@@ -39,6 +40,7 @@ def commands(page: Path, program: str = "tidemill") -> Iterator[list[str]]:
 @pytest.fixture
 def shop(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like the reader's, where `shop.py` will be and the engine's file."""
+    monkeypatch.setenv("TIDEMILL_SERVER__PORT", "0")  # others of this machine may have 8080
     if page != ON_A_SERVER:
         monkeypatch.setenv("TIDEMILL_URL", "sqlite:///tidemill.db")
     return folder
@@ -62,6 +64,11 @@ def serving(words: list[str]) -> Iterator[None]:
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest
+
+
+@pytest.mark.parametrize("page", IN_CHINESE, ids=named)
+def test_the_commands_of_a_page_are_the_same_in_chinese(page: Path) -> None:
+    assert list(commands(IN_CHINESE[page])) == list(commands(page))
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=named)
@@ -89,7 +96,7 @@ def test_the_commands_of_a_page_run_on_the_application_of_the_page(page: Path, s
 
 
 def test_the_pages_with_commands_are_all_tried() -> None:
-    assert {page for page in PAGES if any(commands(page))} <= set(WITH_COMMANDS)
+    assert {page for page in PAGES if any(commands(page))} <= {*WITH_COMMANDS, *IN_CHINESE.values()}
 
 
 @pytest.mark.parametrize("page", [ON_A_SERVER], ids=named)

@@ -8,6 +8,7 @@ import pytest
 from tests.queues.conftest import Open, Place
 from tests.scheduler.interrupted import Interrupted
 from tidemill import (
+    ChangedMeanwhile,
     ConfigError,
     Conflict,
     QueueDefinition,
@@ -115,6 +116,64 @@ class TestChange:
             between.before("configure", lambda: quick.queues.change("mail", concurrency=9))
             await slow.queues.change("mail", concurrency=2, weight=4)
             assert await in_force(here, "mail") == QueueDefinition("mail", weight=4, concurrency=9)
+
+
+class TestVersion:
+    async def test_it_rises_with_every_change_pause_and_resume(self, place: Open) -> None:
+        async with place() as here:
+            queues = here.app().queues
+            await here.engine.enqueue([new_task(IDS.make("mail"), queue="mail")])
+            assert (await queues.get("mail")).version == 0
+            assert (await queues.pause("mail", if_version=0)).version == 1
+            assert (await queues.pause("mail", if_version=1)).version == 1  # it is paused
+            assert (await queues.resume("mail", if_version=1)).version == 2
+            assert (await queues.change("mail", if_version=2, weight=3)).version == 3
+            assert (await queues.reset("mail", if_version=3)).version == 4
+            assert [each.version for each in await queues.list()] == [4]
+
+    async def test_another_version_than_was_read_is_not_changed(self, place: Open) -> None:
+        async with place() as here:
+            queues = here.app().queues
+            read = await queues.create("mail", concurrency=5)
+            await queues.change("mail", concurrency=6)
+            for change in (
+                queues.change("mail", if_version=read.version, concurrency=7),
+                queues.reset("mail", if_version=read.version),
+                queues.pause("mail", if_version=read.version),
+                queues.resume("mail", if_version=read.version),
+            ):
+                with pytest.raises(ChangedMeanwhile, match="the queue 'mail' was changed"):
+                    await change
+            found = await queues.get("mail")
+            assert (found.definition.concurrency, found.paused) == (6, False)
+
+    @pytest.mark.parametrize("verb", ["change", "reset", "pause"])
+    async def test_a_change_that_comes_between_check_and_write_is_not_lost(
+        self, verb: str, place: Open
+    ) -> None:
+        async with place() as here:
+            between = Interrupted(here.engine)
+            slow, quick = here.app(on=between), here.app()
+            read = await quick.queues.create("mail", capacity=5)
+            between.before("put", lambda: quick.queues.change("mail", weight=4))
+            said = {"weight": 9} if verb == "change" else {}
+            with pytest.raises(ChangedMeanwhile):
+                await getattr(slow.queues, verb)("mail", if_version=read.version, **said)
+            found = await quick.queues.get("mail")
+            assert found.definition == QueueDefinition("mail", weight=4, capacity=5)
+            assert not found.paused
+
+    async def test_of_many_who_read_the_same_one_changes_it(self, place: Open) -> None:
+        async with place() as here:
+            queues = here.app().queues
+            version = (await queues.create("mail")).version
+            ended = await asyncio.gather(
+                *(queues.change("mail", if_version=version, weight=each) for each in range(2, 9)),
+                queues.pause("mail", if_version=version),
+                return_exceptions=True,
+            )
+            assert sum(isinstance(each, ChangedMeanwhile) for each in ended) == len(ended) - 1
+            assert (await queues.get("mail")).version == version + 1
 
 
 class TestLook:

@@ -27,6 +27,7 @@ SAMPLES = [
     errors.QueueNotFound("mail"),
     errors.ScheduleNotFound("nightly"),
     errors.ScheduleExists("nightly"),
+    errors.ChangedMeanwhile("the queue 'mail'"),
     errors.InvalidSchedule("hour 25 is not in 0..23", field="hour", column=2),
     errors.DuplicateUniqueKey("user:1", "0190"),
     errors.TaskNotFinished("0190", "running"),

@@ -10,13 +10,14 @@ from litestar.handlers import HTTPRouteHandler
 from tidemill import app
 from tidemill.api.bodies import RawTasks, SubmitTask, SubmitTasks
 from tidemill.api.limits import BULK_BODY
-from tidemill.api.problems import FieldProblem, Problem, Refused, invalid, problem_of
+from tidemill.api.problems import Refused, invalid, problem_of
 from tidemill.api.reading import decoded
-from tidemill.api.records.tasks import SubmittedTask, SubmittedTasks
 from tidemill.api.repeating import id_for, once
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.api.submitting import call_of
 from tidemill.errors import DuplicateUniqueKey, EngineError, QueueFull, TidemillError
+from tidemill.interface.problems import FieldProblem, Problem
+from tidemill.interface.tasks import SubmittedTask, SubmittedTasks
 
 _decoder = msgspec.json.Decoder(SubmitTask)
 

@@ -21,12 +21,10 @@ def has(header: str | None, tag: str) -> bool:
     return header is not None and ("*" in _named(header) or tag in _named(header))
 
 
-def expects(header: str | None, version: str) -> bool:
-    """Whether `If-Match` names this version, or there is no such header."""
-    if header is None:
-        return True
-    named = _named(header)
-    return "*" in named or version in {each.strip('"').partition(".")[0] for each in named}
+def versions(header: str | None) -> set[str] | None:
+    """The versions that `If-Match` names; None where any will do."""
+    named = {"*"} if header is None else _named(header)
+    return None if "*" in named else {each.strip('"').partition(".")[0] for each in named}
 
 
 def _named(header: str) -> set[str]:

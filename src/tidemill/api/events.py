@@ -10,13 +10,15 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tidemill.api.frames import Change, Place, Standing, place_of, stats_frame, task_frame
-from tidemill.api.problems import FieldProblem, invalid
+from tidemill.api.frames import Place, place_of, stats_frame, task_frame
+from tidemill.api.problems import invalid
 from tidemill.api.reading import query_of
 from tidemill.api.routing import Nothing, Operation
 from tidemill.api.streams import Listener, Stream, Streams, nothing_left
 from tidemill.engine import Engine, TaskQuery, Transition
 from tidemill.errors import TaskNotFound, TidemillError
+from tidemill.interface.events import Change, Standing
+from tidemill.interface.problems import FieldProblem
 from tidemill.task import Task
 
 CAUSES: Final = frozenset(

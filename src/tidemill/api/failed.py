@@ -10,16 +10,12 @@ from litestar.handlers import HTTPRouteHandler
 
 from tidemill.api.bodies import RetryGroup
 from tidemill.api.limits import Label, Name
-from tidemill.api.problems import FieldProblem, invalid
-from tidemill.api.records.failed import (
-    DroppedRecord,
-    FailedGroupsRecord,
-    RetriedRecord,
-    failed_groups_record,
-    retried_record,
-)
+from tidemill.api.problems import invalid
+from tidemill.api.records.failed import failed_groups_record, retried_record
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.engine import TaskQuery
+from tidemill.interface.failed import DroppedRecord, FailedGroupsRecord, RetriedRecord
+from tidemill.interface.problems import FieldProblem
 
 TAG: Final = "failed tasks"
 MOST_SECONDS: Final = 60

@@ -1,31 +1,17 @@
 """Whether this process lives, and whether it can do its work: for what watches over it."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.errors import EngineUnavailable
+from tidemill.interface.health import Alive, Ready
 
 TAG: Final = "health"
 PATIENCE: Final = 5
 """Seconds that the engine has to answer."""
-
-
-class Alive(msgspec.Struct, frozen=True):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine answers; `durability` is what it promises (docs/guarantees.md)."""
-
-    status: Literal["ready"] = "ready"
-    engine: str
-    durability: str
 
 
 @route("GET", "/healthz", prefix="", tag=TAG, answers={200: Alive})

@@ -14,11 +14,12 @@ from typing import Final
 
 import msgspec
 
-from tidemill.api.problems import FieldProblem, invalid, refused
+from tidemill.api.problems import invalid, refused
 from tidemill.app import Tidemill
 from tidemill.engine import Document, Put
 from tidemill.errors import EngineError, TidemillError
 from tidemill.ids import queue_mark
+from tidemill.interface.problems import FieldProblem
 
 KIND: Final = "idempotency"
 """The kind of the documents, by the hash of the key."""

@@ -10,8 +10,9 @@ import msgspec
 
 from tidemill.api.examples import EXAMPLES
 from tidemill.api.idempotency import LONGEST_KEY
-from tidemill.api.problems import MEDIA_TYPE, Problem
+from tidemill.api.problems import MEDIA_TYPE
 from tidemill.api.routing import Nothing, Operation
+from tidemill.interface.problems import Problem
 
 _JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/{name}"

@@ -12,9 +12,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from tidemill.api.problems import FieldProblem, invalid
-from tidemill.api.records.tasks import TaskRecord, task_record
+from tidemill.api.problems import invalid
+from tidemill.api.records.tasks import task_record
 from tidemill.engine import Engine, TaskQuery
+from tidemill.interface.problems import FieldProblem
+from tidemill.interface.tasks import TaskPage, TaskRecord
 from tidemill.task import Task
 
 MOST_COUNTED: Final = 10_000
@@ -29,21 +31,6 @@ _SEAL_BYTES: Final = 6
 PageNumber = Annotated[int, Meta(ge=1, le=MOST_COUNTED, description="From 1.")]
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks on a page.")]
 Cursor = Annotated[str, Meta(max_length=100, description="The `next_cursor` of the page before.")]
-
-
-class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tasks, newest first, without payloads and results.
-
-    By number: `page`, `page_size`, `total`, and `total_capped` when there are more than `total`.
-    After a cursor those are null. `next_cursor` goes on behind the last task; null: there is none.
-    """
-
-    tasks: tuple[TaskRecord, ...]
-    page: int | None
-    page_size: int
-    total: int | None
-    total_capped: bool
-    next_cursor: str | None
 
 
 async def numbered(engine: Engine, query: TaskQuery, page: int, size: int) -> TaskPage:

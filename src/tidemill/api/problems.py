@@ -16,25 +16,9 @@ from litestar.exceptions import HTTPException
 
 from tidemill import errors
 from tidemill.errors import TidemillError
+from tidemill.interface.problems import FieldProblem, Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
-
-
-class FieldProblem(msgspec.Struct, frozen=True):
-    """One value that is at fault: `field` is its path, such as `payload.lines[2].price`."""
-
-    field: str
-    message: str
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was not carried out (RFC 9457). `type` is stable, the texts are for people."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: tuple[FieldProblem, ...] = ()
 
 
 class Refused(Exception):
@@ -55,6 +39,7 @@ _STATUS: Final[Mapping[type[TidemillError], HTTPStatus]] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
     errors.EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TidemillError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -8,18 +8,14 @@ from litestar.handlers import HTTPRouteHandler
 from tidemill.api.bodies import ChangeQueue, CreateQueue
 from tidemill.api.limits import Instant, checked_instants
 from tidemill.api.records.queues import (
-    PurgeRecord,
-    QueueRecord,
-    QueuesRecord,
-    QueueStatsRecord,
     purge_record,
     queue_record,
     queue_stats_record,
-    queue_version,
 )
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.api.submitting import queue_options
 from tidemill.app.queues import QueueInfo
+from tidemill.interface.queues import PurgeRecord, QueueRecord, QueuesRecord, QueueStatsRecord
 
 TAG: Final = "queues"
 
@@ -88,8 +84,9 @@ async def get_queue_stats(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def change_queue(call: Call[Nothing, ChangeQueue]) -> Answer:
     """Change the limits of a queue; they hold from the next claim."""
-    name = await _expected(call)
-    return _answer(await call.app.queues.change(name, **queue_options(call.body)))
+    name, version = await _meant(call)
+    changed = await call.app.queues.change(name, if_version=version, **queue_options(call.body))
+    return _answer(changed)
 
 
 @route(
@@ -102,7 +99,8 @@ async def change_queue(call: Call[Nothing, ChangeQueue]) -> Answer:
 )
 async def reset_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Take changes back: the limits are as the application's code declares them."""
-    return _answer(await call.app.queues.reset(await _expected(call)))
+    name, version = await _meant(call)
+    return _answer(await call.app.queues.reset(name, if_version=version))
 
 
 @route(
@@ -115,7 +113,8 @@ async def reset_queue(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def pause_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Start no more of its tasks until it is resumed; what runs goes on."""
-    return _answer(await call.app.queues.pause(await _expected(call)))
+    name, version = await _meant(call)
+    return _answer(await call.app.queues.pause(name, if_version=version))
 
 
 @route(
@@ -128,7 +127,8 @@ async def pause_queue(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def resume_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Start its tasks again."""
-    return _answer(await call.app.queues.resume(await _expected(call)))
+    name, version = await _meant(call)
+    return _answer(await call.app.queues.resume(name, if_version=version))
 
 
 @route("POST", "/queues/{queue_name}/purge", tag=TAG, answers={200: PurgeRecord}, problems=(404,))
@@ -141,16 +141,20 @@ async def purge_queue(call: Call[Purge, Nothing]) -> Answer:
     return Answer(purge_record(found, dry_run=wanted.dry_run))
 
 
-async def _expected(call: Call[Nothing, ChangeQueue] | Call[Nothing, Nothing]) -> str:
-    """The name of the queue, if it is still the one that `If-Match` names."""
+async def _meant(
+    call: Call[Nothing, ChangeQueue] | Call[Nothing, Nothing],
+) -> tuple[str, int | None]:
+    """The name of the queue, and the version that `If-Match` binds its change to."""
     name = call.named("queue_name")
-    if call.header("if-match") is not None:
-        call.expect(queue_version(await call.app.queues.get(name)))
-    return name
+
+    async def present() -> int:
+        return (await call.app.queues.get(name)).version
+
+    return name, await call.version(present)
 
 
 def _answer(info: QueueInfo) -> Answer:
-    return Answer(queue_record(info), version=queue_version(info))
+    return Answer(queue_record(info), version=str(info.version))
 
 
 HANDLERS: list[HTTPRouteHandler] = [

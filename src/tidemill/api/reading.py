@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import msgspec.inspect
 
-from tidemill.api.problems import FieldProblem, Refused, invalid, refused
+from tidemill.api.problems import Refused, invalid, refused
+from tidemill.interface.problems import FieldProblem
 
 _LITERALS: Final = (
     msgspec.inspect.IntType,

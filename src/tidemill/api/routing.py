@@ -16,10 +16,10 @@ from litestar.types import Empty
 
 from tidemill.api import etags
 from tidemill.api.limits import SMALL_BODY
-from tidemill.api.problems import refused
 from tidemill.api.reading import body_of, query_of
 from tidemill.api.services import Services
 from tidemill.app import Tidemill
+from tidemill.errors import ChangedMeanwhile
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 B = TypeVar("B", bound=msgspec.Struct)
@@ -65,15 +65,18 @@ class Call(Generic[Q, B]):
         """Where another resource of this API is found, below whatever it is mounted under."""
         return f"{self.request.scope.get('root_path', '').rstrip('/')}{PREFIX}{path}"
 
-    def expect(self, version: str) -> None:
-        """Refuse, with 412, a change of something else than `If-Match` names."""
-        if not etags.expects(self.header("if-match"), version):
-            raise refused(
-                "precondition-failed",
-                412,
-                "It was changed since it was read.",
-                "It was changed since you read it: read it again, and change what it is now.",
-            )
+    async def version(self, present: Callable[[], Awaitable[int]]) -> int | None:
+        """The version that a change is bound to by `If-Match`: the present one, which it names.
+
+        None where any will do. Raises `ChangedMeanwhile` where the present one is not named.
+        """
+        named = etags.versions(self.header("if-match"))
+        if named is None:
+            return None
+        version = await present()
+        if str(version) not in named:
+            raise ChangedMeanwhile("it")
+        return version
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -5,19 +5,18 @@ from typing import Any, Final
 from litestar.handlers import HTTPRouteHandler
 
 from tidemill.api.bodies import ChangeSchedule, CreateSchedule
-from tidemill.api.records.schedules import (
+from tidemill.api.records.schedules import fire_records, schedule_record, scheduler_record
+from tidemill.api.records.tasks import task_record
+from tidemill.api.routing import Answer, Call, Nothing, route
+from tidemill.api.submitting import schedule_options
+from tidemill.app.schedules import ScheduleInfo
+from tidemill.interface.schedules import (
     FireRecord,
     ScheduleRecord,
     SchedulerRecord,
     SchedulesRecord,
-    fire_records,
-    schedule_record,
-    scheduler_record,
 )
-from tidemill.api.records.tasks import TaskRecord, task_record
-from tidemill.api.routing import Answer, Call, Nothing, route
-from tidemill.api.submitting import schedule_options
-from tidemill.app.schedules import ScheduleInfo
+from tidemill.interface.tasks import TaskRecord
 
 TAG: Final = "scheduled tasks"
 
@@ -97,8 +96,9 @@ async def get_fires(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def change_scheduled_task(call: Call[Nothing, ChangeSchedule]) -> Answer:
     """Change what is said of a scheduled task, and leave the rest."""
-    name = await _expected(call)
-    return _answer(await call.app.schedules.update(name, **schedule_options(call.body)))
+    name, version = await _meant(call)
+    said = schedule_options(call.body)
+    return _answer(await call.app.schedules.update(name, if_version=version, **said))
 
 
 @route(
@@ -111,7 +111,8 @@ async def change_scheduled_task(call: Call[Nothing, ChangeSchedule]) -> Answer:
 )
 async def delete_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
     """Delete a scheduled task; the tasks that it submitted stay."""
-    await call.app.schedules.delete(await _expected(call))
+    name, version = await _meant(call)
+    await call.app.schedules.delete(name, if_version=version)
     return Answer()
 
 
@@ -125,7 +126,8 @@ async def delete_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def pause_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
     """Fire no more until it is resumed."""
-    return _answer(await call.app.schedules.pause(await _expected(call)))
+    name, version = await _meant(call)
+    return _answer(await call.app.schedules.pause(name, if_version=version))
 
 
 @route(
@@ -138,7 +140,8 @@ async def pause_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
 )
 async def resume_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
     """Fire again from now on."""
-    return _answer(await call.app.schedules.resume(await _expected(call)))
+    name, version = await _meant(call)
+    return _answer(await call.app.schedules.resume(name, if_version=version))
 
 
 @route(
@@ -156,12 +159,14 @@ async def run_scheduled_task(call: Call[Nothing, Nothing]) -> Answer:
     return Answer(task_record(task), 200 if handle.duplicate else 201, headers=location)
 
 
-async def _expected(call: Call[Any, Any]) -> str:
-    """The name of the scheduled task, if it is still the one that `If-Match` names."""
+async def _meant(call: Call[Any, Any]) -> tuple[str, int | None]:
+    """The name of the scheduled task, and the version that `If-Match` binds its change to."""
     name = call.named("name")
-    if call.header("if-match") is not None:
-        call.expect(str((await call.app.schedules.get(name)).version))
-    return name
+
+    async def present() -> int:
+        return (await call.app.schedules.get(name)).version
+
+    return name, await call.version(present)
 
 
 def _answer(info: ScheduleInfo) -> Answer:

@@ -8,14 +8,10 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from tidemill.api.limits import Instant, Name, checked_instants
-from tidemill.api.records.statistics import (
-    PointsRecord,
-    StatisticsRecord,
-    points_record,
-    statistics_record,
-)
+from tidemill.api.records.statistics import points_record, statistics_record
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.engine import Resolution
+from tidemill.interface.statistics import PointsRecord, StatisticsRecord
 from tidemill.statistics import MOST_POINTS, By
 
 TAG: Final = "statistics"

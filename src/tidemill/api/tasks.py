@@ -9,21 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from tidemill.api import waiting
 from tidemill.api.bodies import CancelTask, RetryTask, SubmitTask
 from tidemill.api.limits import Instant, Label, Name, checked_instants
-from tidemill.api.paging import (
-    USUAL_PAGE,
-    Cursor,
-    PageNumber,
-    PageSize,
-    TaskPage,
-    after_cursor,
-    numbered,
-)
+from tidemill.api.paging import USUAL_PAGE, Cursor, PageNumber, PageSize, after_cursor, numbered
 from tidemill.api.records.tasks import (
-    LogRecord,
-    ProgressRecord,
-    ResultRecord,
-    RunRecord,
-    TaskRecord,
     log_records,
     progress_record,
     result_record,
@@ -35,6 +22,14 @@ from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.api.submitting import call_of
 from tidemill.engine import TaskQuery
 from tidemill.errors import InvalidTransition, TaskNotFinished
+from tidemill.interface.tasks import (
+    LogRecord,
+    ProgressRecord,
+    ResultRecord,
+    RunRecord,
+    TaskPage,
+    TaskRecord,
+)
 from tidemill.task import State
 
 TAG = "tasks"

@@ -2,8 +2,9 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from tidemill.api.records.workers import WorkersRecord, workers_record
+from tidemill.api.records.workers import workers_record
 from tidemill.api.routing import Answer, Call, Nothing, route
+from tidemill.interface.workers import WorkersRecord
 
 
 @route("GET", "/workers", tag="workers", answers={200: WorkersRecord}, headers=("If-None-Match",))

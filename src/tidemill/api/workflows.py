@@ -5,14 +5,10 @@ from typing import Final
 from litestar.handlers import HTTPRouteHandler
 
 from tidemill.api.bodies import CancelTask
-from tidemill.api.records.workflows import (
-    StepsRecord,
-    WorkflowRecord,
-    steps_record,
-    workflow_record,
-)
+from tidemill.api.records.workflows import steps_record, workflow_record
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.errors import InvalidTransition
+from tidemill.interface.workflows import StepsRecord, WorkflowRecord
 
 TAG: Final = "workflows"
 

@@ -17,7 +17,7 @@ from tidemill.engine import (
     Stats,
     TaskQuery,
 )
-from tidemill.errors import ConfigError, Conflict, QueueNotFound
+from tidemill.errors import ChangedMeanwhile, ConfigError, Conflict, QueueNotFound
 from tidemill.queue import (
     FIELDS,
     QUEUE,
@@ -47,12 +47,14 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A queue as it stands. `counts` has every state, also those with none.
 
     `definition` is in force; `declared` is what code says, None where no code declares the queue,
-    and `changed` names what an operator changed at run time, which wins over the code.
+    and `changed` names what an operator changed at run time, which wins over the code. `version`
+    rises when it is changed, paused or resumed; it is 0 as long as nobody did.
     """
 
     definition: QueueDefinition
     declared: QueueDefinition | None
     changed: tuple[str, ...]
+    version: int
     paused: bool
     counts: dict[State, int]
     oldest_pending_at: datetime | None
@@ -86,7 +88,8 @@ class Queues:
 
     A queue also exists without having been made: once a task or a setting names it. Workers
     without a list of queues serve a new one at once, and a changed setting holds from the next
-    claim.
+    claim. With `if_version`, the `version` of a `QueueInfo`, nothing but what was read is changed,
+    else `ChangedMeanwhile` is raised; check and change are one step.
     """
 
     def __init__(self, app: "Tidemill") -> None:
@@ -127,7 +130,9 @@ class Queues:
             for status in stats.queues
         ]
 
-    async def change(self, name: str, **said: Unpack[QueueOptions]) -> QueueInfo:
+    async def change(
+        self, name: str, *, if_version: int | None = None, **said: Unpack[QueueOptions]
+    ) -> QueueInfo:
         """Change what is said and leave the rest; None removes a limit.
 
         Of a queue that code declares, what is changed here wins over the code from now on, until it
@@ -139,9 +144,9 @@ class Queues:
             changes = noted(present.changed, wanted, decided_by(said))
             return msgspec.structs.replace(present, changed=changes)
 
-        return await self._change(name, changed)
+        return await self._change(name, if_version, changed)
 
-    async def reset(self, name: str, *fields: str) -> QueueInfo:
+    async def reset(self, name: str, *fields: str, if_version: int | None = None) -> QueueInfo:
         """Take changes back: these settings, else all, are again as code declares them.
 
         What no code declares is as it is for any queue. Raises `QueueNotFound` and `ConfigError`.
@@ -153,18 +158,19 @@ class Queues:
             )
         return await self._change(
             name,
+            if_version,
             lambda present: msgspec.structs.replace(
                 present, changed=without(present.changed, named)
             ),
         )
 
-    async def pause(self, name: str) -> QueueInfo:
+    async def pause(self, name: str, *, if_version: int | None = None) -> QueueInfo:
         """Stop claims from a queue until it is resumed; what runs goes on."""
-        return await self._pause(name, paused=True)
+        return await self._pause(name, if_version, paused=True)
 
-    async def resume(self, name: str) -> QueueInfo:
+    async def resume(self, name: str, *, if_version: int | None = None) -> QueueInfo:
         """Let a queue be claimed from again."""
-        return await self._pause(name, paused=False)
+        return await self._pause(name, if_version, paused=False)
 
     async def purge(
         self,
@@ -207,26 +213,32 @@ class Queues:
                 return Purged(at, waiting, cancelled)
             query = msgspec.structs.replace(query, before=page.cursor)
 
-    async def _pause(self, name: str, *, paused: bool) -> QueueInfo:
-        engine = await self._app.engine()
-        _status(await engine.stats(), name)
-        await engine.pause(name, paused=paused)
-        return await self.get(name)
-
-    async def _change(self, name: str, change: Change) -> QueueInfo:
+    async def _pause(self, name: str, if_version: int | None, *, paused: bool) -> QueueInfo:
         engine = await self._app.engine()
         for _ in range(ROUNDS):
-            status = _status(await engine.stats(), name)
-            [document] = await engine.get(QUEUE, [name])
+            status, document = await _read(engine, name, if_version)
+            if status.paused is paused:
+                return await self.get(name)
+            told = document.body if document else encode(_told(status.definition, None))
+            # Written as it is: the version that this raises decides between those who change it.
+            put = Put(QUEUE, name, told, _version(document))
+            if None not in await engine.put([put]):
+                await engine.pause(name, paused=paused)
+                return await self.get(name)
+        raise _contended(name)
+
+    async def _change(self, name: str, if_version: int | None, change: Change) -> QueueInfo:
+        engine = await self._app.engine()
+        for _ in range(ROUNDS):
+            status, document = await _read(engine, name, if_version)
             present = _told(status.definition, document)
             wanted = change(present)
-            version = document.version if document else 0
-            put = Put(QUEUE, name, encode(wanted), version)
+            put = Put(QUEUE, name, encode(wanted), _version(document))
             unchanged = document is not None and wanted == present
             if unchanged or None not in await engine.put([put]):
                 await bring_into_force(engine)
                 return await self.get(name)
-        raise Conflict(f"the queue {name!r} was changed by others {ROUNDS} times: try again")
+        raise _contended(name)
 
 
 async def bring_into_force(engine: Engine) -> None:
@@ -260,6 +272,25 @@ def readable(document: Document) -> QueueDocument | None:
         return None
 
 
+async def _read(
+    engine: Engine, name: str, if_version: int | None
+) -> tuple[QueueStatus, Document | None]:
+    """How a queue stands and what it was told, if its version is this one."""
+    status = _status(await engine.stats(), name)
+    [document] = await engine.get(QUEUE, [name])
+    if if_version not in (None, _version(document)):
+        raise ChangedMeanwhile(f"the queue {name!r}")
+    return status, document
+
+
+def _version(document: Document | None) -> int:
+    return document.version if document else 0
+
+
+def _contended(name: str) -> Conflict:
+    return Conflict(f"the queue {name!r} was changed by others {ROUNDS} times: try again")
+
+
 def _told(definition: QueueDefinition, document: Document | None) -> QueueDocument:
     """What a queue was told; without a document, what the engine knows was changed by hand."""
     if document is None:
@@ -279,6 +310,7 @@ def _described(
         definition=status.definition,
         declared=told.declared,
         changed=tuple(told.changed.said),
+        version=_version(document),
         paused=status.paused,
         counts=by_state,
         oldest_pending_at=status.oldest_pending_at,

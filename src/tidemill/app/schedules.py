@@ -23,7 +23,13 @@ from tidemill.engine import (
     Put,
     TaskQuery,
 )
-from tidemill.errors import Conflict, InvalidSchedule, ScheduleExists, ScheduleNotFound
+from tidemill.errors import (
+    ChangedMeanwhile,
+    Conflict,
+    InvalidSchedule,
+    ScheduleExists,
+    ScheduleNotFound,
+)
 from tidemill.ids import IdMaker
 from tidemill.schedule import Schedule, decode, encode, fired_task, next_instant
 from tidemill.task import State, TaskError
@@ -82,7 +88,9 @@ Listed = list[ScheduleInfo]
 class Schedules:
     """The schedules of an application's engine, whoever made them.
 
-    A change holds from the moment a call returns: no scheduler fires what was true before.
+    A change holds from the moment a call returns: no scheduler fires what was true before. With
+    `if_version`, the `version` of a `ScheduleInfo`, nothing but what was read is changed, else
+    `ChangedMeanwhile` is raised; check and change are one step.
     """
 
     def __init__(self, app: "Tidemill") -> None:
@@ -135,7 +143,9 @@ class Schedules:
             await asyncio.sleep(0)  # others of this process get their turn
         return found
 
-    async def update(self, name: str, **said: Unpack[ScheduleChanges]) -> ScheduleInfo:
+    async def update(
+        self, name: str, *, if_version: int | None = None, **said: Unpack[ScheduleChanges]
+    ) -> ScheduleInfo:
         """Change what is said and leave the rest; the errors are those of `create`.
 
         `cron`, `every` and `at` replace each other. None stands for the task type's own queue,
@@ -144,16 +154,18 @@ class Schedules:
         on, and `schedule.changed` names it.
         """
         return await self._change(
-            name, lambda schedule, mark, now: altered(self._app, schedule, said, mark, now)
+            name,
+            if_version,
+            lambda schedule, mark, now: altered(self._app, schedule, said, mark, now),
         )
 
-    async def pause(self, name: str) -> ScheduleInfo:
+    async def pause(self, name: str, *, if_version: int | None = None) -> ScheduleInfo:
         """Fire no more until it is resumed; what was fired goes on."""
-        return await self.update(name, paused=True)
+        return await self.update(name, if_version=if_version, paused=True)
 
-    async def resume(self, name: str) -> ScheduleInfo:
+    async def resume(self, name: str, *, if_version: int | None = None) -> ScheduleInfo:
         """Fire again from now on; instants that passed meanwhile are not made up for."""
-        return await self.update(name, paused=False)
+        return await self.update(name, if_version=if_version, paused=False)
 
     async def run(self, name: str) -> Handle[Any]:
         """Enqueue its task now, out of turn, also when it is paused; its instants stay.
@@ -179,14 +191,16 @@ class Schedules:
                     return Handle(self._app, task.id)
         raise _contended(name)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, *, if_version: int | None = None) -> None:
         """Remove a schedule with its history; the tasks that it fired stay.
 
         One that code declares is back when a scheduler of that code starts: pause it instead.
         """
         engine = await self._app.engine()
         await _document(engine, name)
-        await engine.put([Put(SCHEDULE, name, None), revised()])
+        [removed, _] = await engine.put([Put(SCHEDULE, name, None, if_version), revised()])
+        if removed is None:
+            raise _changed(name)
 
     async def history(self, name: str) -> tuple[Fire, ...]:
         """What became of its last 50 instants, the newest first."""
@@ -209,11 +223,16 @@ class Schedules:
         )
 
     async def _change(
-        self, name: str, change: Callable[[Schedule, datetime | None, datetime], Schedule]
+        self,
+        name: str,
+        if_version: int | None,
+        change: Callable[[Schedule, datetime | None, datetime], Schedule],
     ) -> ScheduleInfo:
         engine = await self._app.engine()
         for _ in range(ROUNDS):
             document = await _document(engine, name)
+            if if_version not in (None, document.version):
+                raise _changed(name)
             read = await engine.marks([name], 1)
             [mark] = await _with_last_run(engine, read.marks)
             schedule = decode(document.body)
@@ -289,6 +308,10 @@ def _check_that_it_fires(schedule: Schedule, now: datetime) -> None:
             f"({now.isoformat()})",
             field="timing",
         )
+
+
+def _changed(name: str) -> ChangedMeanwhile:
+    return ChangedMeanwhile(f"the schedule {name!r}")
 
 
 def _contended(name: str) -> Conflict:

@@ -6,18 +6,18 @@
 
     faces      the two clients: what they send, and how
     routes     every route, described once: what is asked, and what is answered
-    records    what is answered
     events     live changes
     problems   what the server refused, as the errors that the library raises
 
-It needs httpx, and no application: task types are named by their text.
+It needs httpx, and no application: task types are named by their text. What is answered are the
+values of `tidemill.interface`.
 """
 
 from tidemill.client.events import Event
 from tidemill.client.faces import Answer, AsyncClient, Client
-from tidemill.client.records import Problem
 from tidemill.client.routes import SubmitOptions
 from tidemill.errors import RequestRefused
+from tidemill.interface.problems import Problem
 
 __all__ = [
     "Answer",

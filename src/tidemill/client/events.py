@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill.client.records import Change, Cut, Standing
+from tidemill.interface.events import Change, Cut, Standing
 
 
 class Event(msgspec.Struct, frozen=True):

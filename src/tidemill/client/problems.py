@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from tidemill import errors
-from tidemill.client.records import Problem
 from tidemill.errors import RequestRefused, TidemillError
+from tidemill.interface.problems import Problem
 
 
 def problem_of(status: int, body: bytes) -> Problem:

@@ -8,8 +8,28 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from tidemill.client import records
 from tidemill.client.asking import Ask, Route, path, said
+from tidemill.interface.failed import DroppedRecord, FailedGroupsRecord, RetriedRecord
+from tidemill.interface.health import Alive, Ready
+from tidemill.interface.queues import PurgeRecord, QueueRecord, QueuesRecord, QueueStatsRecord
+from tidemill.interface.schedules import (
+    FireRecord,
+    ScheduleRecord,
+    SchedulerRecord,
+    SchedulesRecord,
+)
+from tidemill.interface.statistics import PointsRecord, StatisticsRecord
+from tidemill.interface.tasks import (
+    LogRecord,
+    ProgressRecord,
+    ResultRecord,
+    RunRecord,
+    SubmittedTasks,
+    TaskPage,
+    TaskRecord,
+)
+from tidemill.interface.workers import WorkersRecord
+from tidemill.interface.workflows import StepsRecord, WorkflowRecord
 
 API = "/api/v1"
 
@@ -125,7 +145,7 @@ def submit_task(
     wait: float | None = None,
     idempotency_key: str | None = None,
     **options: Unpack[SubmitOptions],
-) -> Ask[records.Task]:
+) -> Ask[TaskRecord]:
     """Submit a task, and with `wait` look at it once more when it is final, or so many seconds on.
 
     The same `idempotency_key` within 24 hours is the same request.
@@ -134,7 +154,7 @@ def submit_task(
     return Ask(
         method="POST",
         path=f"{API}/tasks",
-        answer=records.Task,
+        answer=TaskRecord,
         body={"task_type": task_type, "payload": payload or {}, **options},
         headers=headers,
         patience=wait or 0,
@@ -144,7 +164,7 @@ def submit_task(
 @Route
 def submit_tasks(
     tasks: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None
-) -> Ask[records.SubmittedTasks]:
+) -> Ask[SubmittedTasks]:
     """Submit many tasks, each a mapping with `task_type`, `payload` and `SubmitOptions`.
 
     Each is accepted or refused by itself; the answer says so, and nothing is raised.
@@ -152,80 +172,78 @@ def submit_tasks(
     return Ask(
         method="POST",
         path=f"{API}/tasks/bulk",
-        answer=records.SubmittedTasks,
+        answer=SubmittedTasks,
         body={"tasks": list(tasks)},
         headers=said({"Idempotency-Key": idempotency_key}),
     )
 
 
 @Route
-def get_task(task_id: str, *, wait: float | None = None, exact: bool = False) -> Ask[records.Task]:
+def get_task(task_id: str, *, wait: float | None = None, exact: bool = False) -> Ask[TaskRecord]:
     """A task with payload and result. `exact`: integers beyond 2^53 in them are texts."""
-    return _read(
-        path(f"{API}/tasks/{{}}", task_id), records.Task, _integers(exact=exact), wait=wait
-    )
+    return _read(path(f"{API}/tasks/{{}}", task_id), TaskRecord, _integers(exact=exact), wait=wait)
 
 
 @Route
-def list_tasks(**which: Unpack[TaskFilter]) -> Ask[records.TaskPage]:
+def list_tasks(**which: Unpack[TaskFilter]) -> Ask[TaskPage]:
     """Tasks, newest first, in pages: by `page` and `page_size`, or by `cursor` and `limit`."""
-    return _read(f"{API}/tasks", records.TaskPage, which)
+    return _read(f"{API}/tasks", TaskPage, which)
 
 
 @Route
-def delete_task(task_id: str) -> Ask[records.Task]:
+def delete_task(task_id: str) -> Ask[TaskRecord]:
     """Cancel a task that waits, or ask one that runs to stop; `Conflict` for one that is final."""
-    return Ask(method="DELETE", path=path(f"{API}/tasks/{{}}", task_id), answer=records.Task)
+    return Ask(method="DELETE", path=path(f"{API}/tasks/{{}}", task_id), answer=TaskRecord)
 
 
 @Route
-def cancel_task(task_id: str, reason: str = "") -> Ask[records.Task]:
+def cancel_task(task_id: str, reason: str = "") -> Ask[TaskRecord]:
     """The same, with a reason for the record."""
-    return _post(path(f"{API}/tasks/{{}}/cancel", task_id), records.Task, {"reason": reason})
+    return _post(path(f"{API}/tasks/{{}}/cancel", task_id), TaskRecord, {"reason": reason})
 
 
 @Route
-def retry_task(task_id: str, payload: Mapping[str, Any] | None = None) -> Ask[records.Task]:
+def retry_task(task_id: str, payload: Mapping[str, Any] | None = None) -> Ask[TaskRecord]:
     """Run a failed or cancelled task again; with a payload, a new task that names the old one."""
     body = said({"payload": payload})
-    return _post(path(f"{API}/tasks/{{}}/retry", task_id), records.Task, body)
+    return _post(path(f"{API}/tasks/{{}}/retry", task_id), TaskRecord, body)
 
 
 @Route
-def get_progress(task_id: str) -> Ask[records.Progress]:
+def get_progress(task_id: str) -> Ask[ProgressRecord]:
     """How far a task is."""
-    return _read(path(f"{API}/tasks/{{}}/progress", task_id), records.Progress)
+    return _read(path(f"{API}/tasks/{{}}/progress", task_id), ProgressRecord)
 
 
 @Route
 def get_result(
     task_id: str, *, wait: float | None = None, exact: bool = False
-) -> Ask[records.Result]:
+) -> Ask[ResultRecord]:
     """How a task ended; `TaskNotFinished` while it has not, after waiting so many seconds."""
     return _read(
         path(f"{API}/tasks/{{}}/result", task_id),
-        records.Result,
+        ResultRecord,
         _integers(exact=exact),
         wait=wait,
     )
 
 
 @Route
-def get_runs(task_id: str) -> Ask[tuple[records.Run, ...]]:
+def get_runs(task_id: str) -> Ask[tuple[RunRecord, ...]]:
     """The attempts of a task, in order."""
-    return _read(path(f"{API}/tasks/{{}}/executions", task_id), tuple[records.Run, ...])
+    return _read(path(f"{API}/tasks/{{}}/executions", task_id), tuple[RunRecord, ...])
 
 
 @Route
-def get_logs(task_id: str) -> Ask[tuple[records.Log, ...]]:
+def get_logs(task_id: str) -> Ask[tuple[LogRecord, ...]]:
     """What a task's code logged."""
-    return _read(path(f"{API}/tasks/{{}}/logs", task_id), tuple[records.Log, ...])
+    return _read(path(f"{API}/tasks/{{}}/logs", task_id), tuple[LogRecord, ...])
 
 
 @Route
-def get_statistics(**about: Unpack[Range]) -> Ask[records.Statistics]:
+def get_statistics(**about: Unpack[Range]) -> Ask[StatisticsRecord]:
     """What ended in a range of time, how, and how long it took."""
-    return _read(f"{API}/tasks/statistics", records.Statistics, about)
+    return _read(f"{API}/tasks/statistics", StatisticsRecord, about)
 
 
 @Route
@@ -235,80 +253,80 @@ def get_statistics_over_time(
     resolution: str | None = None,
     by: str | None = None,
     **about: Unpack[Range],
-) -> Ask[records.Points]:
+) -> Ask[PointsRecord]:
     """The same for each minute, hour or day; `by` is `queue` or `task_type`."""
     query = {**about, "points": points, "resolution": resolution, "by": by}
-    return _read(f"{API}/tasks/statistics/over-time", records.Points, query)
+    return _read(f"{API}/tasks/statistics/over-time", PointsRecord, query)
 
 
 # queues
 
 
 @Route
-def create_queue(name: str, **options: Unpack[QueueOptions]) -> Ask[records.Queue]:
+def create_queue(name: str, **options: Unpack[QueueOptions]) -> Ask[QueueRecord]:
     """Create a queue; `Conflict` when there is one of that name."""
-    return _post(f"{API}/queues", records.Queue, {"name": name, **options})
+    return _post(f"{API}/queues", QueueRecord, {"name": name, **options})
 
 
 @Route
-def list_queues() -> Ask[records.Queues]:
+def list_queues() -> Ask[QueuesRecord]:
     """The queues by name."""
-    return _read(f"{API}/queues", records.Queues)
+    return _read(f"{API}/queues", QueuesRecord)
 
 
 @Route
-def get_queue(name: str) -> Ask[records.Queue]:
+def get_queue(name: str) -> Ask[QueueRecord]:
     """One queue."""
-    return _read(path(f"{API}/queues/{{}}", name), records.Queue)
+    return _read(path(f"{API}/queues/{{}}", name), QueueRecord)
 
 
 @Route
-def get_queue_stats(name: str) -> Ask[records.QueueStats]:
+def get_queue_stats(name: str) -> Ask[QueueStatsRecord]:
     """How a queue stands: what waits, how fast it goes, when it will be empty."""
-    return _read(path(f"{API}/queues/{{}}/stats", name), records.QueueStats)
+    return _read(path(f"{API}/queues/{{}}/stats", name), QueueStatsRecord)
 
 
 @Route
 def change_queue(
     name: str, *, if_match: str | None = None, **options: Unpack[QueueOptions]
-) -> Ask[records.Queue]:
+) -> Ask[QueueRecord]:
     """Change a queue's limits; with the `etag` that was read, only if it is still the same."""
     return Ask(
         method="PATCH",
         path=path(f"{API}/queues/{{}}", name),
-        answer=records.Queue,
+        answer=QueueRecord,
         body=options,
         headers=_if(if_match),
     )
 
 
 @Route
-def reset_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+def reset_queue(name: str, *, if_match: str | None = None) -> Ask[QueueRecord]:
     """Take back what was changed at run time: the queue is as code declares it."""
-    return _post(path(f"{API}/queues/{{}}/reset", name), records.Queue, headers=_if(if_match))
+    return _post(path(f"{API}/queues/{{}}/reset", name), QueueRecord, headers=_if(if_match))
 
 
 @Route
-def pause_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+def pause_queue(name: str, *, if_match: str | None = None) -> Ask[QueueRecord]:
     """Stop claims from a queue; what runs goes on."""
-    return _post(path(f"{API}/queues/{{}}/pause", name), records.Queue, headers=_if(if_match))
+    return _post(path(f"{API}/queues/{{}}/pause", name), QueueRecord, headers=_if(if_match))
 
 
 @Route
-def resume_queue(name: str, *, if_match: str | None = None) -> Ask[records.Queue]:
+def resume_queue(name: str, *, if_match: str | None = None) -> Ask[QueueRecord]:
     """Let a queue be claimed from again."""
-    return _post(path(f"{API}/queues/{{}}/resume", name), records.Queue, headers=_if(if_match))
+    return _post(path(f"{API}/queues/{{}}/resume", name), QueueRecord, headers=_if(if_match))
 
 
 @Route
 def purge_queue(
     name: str, *, dry_run: bool = False, until: datetime | None = None
-) -> Ask[records.Purge]:
+) -> Ask[PurgeRecord]:
     """Cancel what waits in a queue; `dry_run` only counts, and its `until` goes into the next."""
     return Ask(
         method="POST",
         path=path(f"{API}/queues/{{}}/purge", name),
-        answer=records.Purge,
+        answer=PurgeRecord,
         query={"dry_run": dry_run, "until": until},
     )
 
@@ -317,32 +335,32 @@ def purge_queue(
 
 
 @Route
-def create_scheduled_task(name: str, **options: Unpack[ScheduleOptions]) -> Ask[records.Schedule]:
+def create_scheduled_task(name: str, **options: Unpack[ScheduleOptions]) -> Ask[ScheduleRecord]:
     """Create a schedule; it needs a `task_type` and an instant."""
-    return _post(f"{API}/scheduled-tasks", records.Schedule, {"name": name, **options})
+    return _post(f"{API}/scheduled-tasks", ScheduleRecord, {"name": name, **options})
 
 
 @Route
-def list_scheduled_tasks() -> Ask[records.Schedules]:
+def list_scheduled_tasks() -> Ask[SchedulesRecord]:
     """The schedules by name."""
-    return _read(f"{API}/scheduled-tasks", records.Schedules)
+    return _read(f"{API}/scheduled-tasks", SchedulesRecord)
 
 
 @Route
-def get_scheduled_task(name: str) -> Ask[records.Schedule]:
+def get_scheduled_task(name: str) -> Ask[ScheduleRecord]:
     """One schedule with its last fires."""
-    return _read(path(f"{API}/scheduled-tasks/{{}}", name), records.Schedule)
+    return _read(path(f"{API}/scheduled-tasks/{{}}", name), ScheduleRecord)
 
 
 @Route
 def change_scheduled_task(
     name: str, *, if_match: str | None = None, **options: Unpack[ScheduleOptions]
-) -> Ask[records.Schedule]:
+) -> Ask[ScheduleRecord]:
     """Change a schedule; what is not said stays."""
     return Ask(
         method="PUT",
         path=path(f"{API}/scheduled-tasks/{{}}", name),
-        answer=records.Schedule,
+        answer=ScheduleRecord,
         body=options,
         headers=_if(if_match),
     )
@@ -360,112 +378,112 @@ def delete_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[None
 
 
 @Route
-def get_fires(name: str) -> Ask[tuple[records.Fire, ...]]:
+def get_fires(name: str) -> Ask[tuple[FireRecord, ...]]:
     """What a schedule fired, skipped and missed, newest first."""
-    return _read(path(f"{API}/scheduled-tasks/{{}}/history", name), tuple[records.Fire, ...])
+    return _read(path(f"{API}/scheduled-tasks/{{}}/history", name), tuple[FireRecord, ...])
 
 
 @Route
-def pause_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[records.Schedule]:
+def pause_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[ScheduleRecord]:
     """Fire nothing until it is resumed."""
     at = path(f"{API}/scheduled-tasks/{{}}/pause", name)
-    return _post(at, records.Schedule, headers=_if(if_match))
+    return _post(at, ScheduleRecord, headers=_if(if_match))
 
 
 @Route
-def resume_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[records.Schedule]:
+def resume_scheduled_task(name: str, *, if_match: str | None = None) -> Ask[ScheduleRecord]:
     """Fire again, from now on."""
     at = path(f"{API}/scheduled-tasks/{{}}/resume", name)
-    return _post(at, records.Schedule, headers=_if(if_match))
+    return _post(at, ScheduleRecord, headers=_if(if_match))
 
 
 @Route
-def run_scheduled_task(name: str) -> Ask[records.Task]:
+def run_scheduled_task(name: str) -> Ask[TaskRecord]:
     """Fire a schedule now, out of turn; answers the task."""
-    return _post(path(f"{API}/scheduled-tasks/{{}}/run", name), records.Task)
+    return _post(path(f"{API}/scheduled-tasks/{{}}/run", name), TaskRecord)
 
 
 @Route
-def get_scheduler_statistics() -> Ask[records.Scheduler]:
+def get_scheduler_statistics() -> Ask[SchedulerRecord]:
     """How many schedules there are, the last and the next fire."""
-    return _read(f"{API}/scheduler/statistics", records.Scheduler)
+    return _read(f"{API}/scheduler/statistics", SchedulerRecord)
 
 
 # failed tasks, workers, workflows, health
 
 
 @Route
-def list_failed_groups(**which: Unpack[GroupFilter]) -> Ask[records.FailedGroups]:
+def list_failed_groups(**which: Unpack[GroupFilter]) -> Ask[FailedGroupsRecord]:
     """Failed tasks counted by their error."""
-    return _read(f"{API}/failed-groups", records.FailedGroups, which)
+    return _read(f"{API}/failed-groups", FailedGroupsRecord, which)
 
 
 @Route
 def retry_failed_group(
     fingerprint: str, *, rate: float | None = None, **which: Unpack[GroupFilter]
-) -> Ask[records.Retried]:
+) -> Ask[RetriedRecord]:
     """Run all tasks with an error again, so many per second at most."""
     return Ask(
         method="POST",
         path=path(f"{API}/failed-groups/{{}}/retry", fingerprint),
-        answer=records.Retried,
+        answer=RetriedRecord,
         query=which,
         body=said({"rate": rate}),
     )
 
 
 @Route
-def drop_failed_group(fingerprint: str, **which: Unpack[GroupFilter]) -> Ask[records.Dropped]:
+def drop_failed_group(fingerprint: str, **which: Unpack[GroupFilter]) -> Ask[DroppedRecord]:
     """Remove all tasks with an error for good."""
     return Ask(
         method="DELETE",
         path=path(f"{API}/failed-groups/{{}}", fingerprint),
-        answer=records.Dropped,
+        answer=DroppedRecord,
         query=which,
     )
 
 
 @Route
-def list_workers() -> Ask[records.Workers]:
+def list_workers() -> Ask[WorkersRecord]:
     """The worker processes by name."""
-    return _read(f"{API}/workers", records.Workers)
+    return _read(f"{API}/workers", WorkersRecord)
 
 
 @Route
-def get_workflow(workflow_id: str) -> Ask[records.Workflow]:
+def get_workflow(workflow_id: str) -> Ask[WorkflowRecord]:
     """A workflow and how far it is."""
-    return _read(path(f"{API}/workflows/{{}}", workflow_id), records.Workflow)
+    return _read(path(f"{API}/workflows/{{}}", workflow_id), WorkflowRecord)
 
 
 @Route
-def list_steps(workflow_id: str) -> Ask[records.Steps]:
+def list_steps(workflow_id: str) -> Ask[StepsRecord]:
     """The tasks of a workflow, in order."""
-    return _read(path(f"{API}/workflows/{{}}/steps", workflow_id), records.Steps)
+    return _read(path(f"{API}/workflows/{{}}/steps", workflow_id), StepsRecord)
 
 
 @Route
-def cancel_workflow(workflow_id: str, reason: str = "") -> Ask[records.Workflow]:
+def cancel_workflow(workflow_id: str, reason: str = "") -> Ask[WorkflowRecord]:
     """Cancel what waits of a workflow, and ask what runs to stop."""
     at = path(f"{API}/workflows/{{}}/cancel", workflow_id)
-    return _post(at, records.Workflow, {"reason": reason})
+    return _post(at, WorkflowRecord, {"reason": reason})
 
 
 @Route
-def retry_workflow(workflow_id: str) -> Ask[records.Workflow]:
+def retry_workflow(workflow_id: str) -> Ask[WorkflowRecord]:
     """Run a broken workflow again from what failed."""
-    return _post(path(f"{API}/workflows/{{}}/retry", workflow_id), records.Workflow)
+    return _post(path(f"{API}/workflows/{{}}/retry", workflow_id), WorkflowRecord)
 
 
 @Route
-def get_health() -> Ask[records.Alive]:
+def get_health() -> Ask[Alive]:
     """Tell that the process answers."""
-    return _read("/healthz", records.Alive)
+    return _read("/healthz", Alive)
 
 
 @Route
-def get_readiness() -> Ask[records.Ready]:
+def get_readiness() -> Ask[Ready]:
     """Tell that the engine answers, and what it promises; an error with status 503 if not."""
-    return _read("/readyz", records.Ready)
+    return _read("/readyz", Ready)
 
 
 def _read(

@@ -17,7 +17,8 @@ def path_of(app: Tidemill) -> str | None:
     if app.import_path is not None:
         return app.import_path
     for name in sorted({each.function.__module__ for each in app.task_types.values()}):
-        for attribute, value in vars(sys.modules.get(name, object())).items():
+        module = sys.modules.get(name)
+        for attribute, value in vars(module).items() if module is not None else ():
             if value is app:
                 return f"{name}:{attribute}"
     return None

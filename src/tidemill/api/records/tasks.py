@@ -1,122 +1,13 @@
 """Tasks and their parts."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from tidemill.api.problems import Problem
-from tidemill.api.records.values import ErrorRecord, error_record, seconds, value_of
+from tidemill.api.records.values import error_record, seconds, value_of
+from tidemill.interface.tasks import LogRecord, ProgressRecord, ResultRecord, RunRecord, TaskRecord
 from tidemill.task import Attempt, LogLine, Progress, State, Task
-
-
-class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A task. Instants are UTC, durations seconds, `progress` is 0..100.
-
-    `run_at` is when it became or becomes due; `retry_count` are its attempts after the first, of at
-    most `max_retries`. While it is blocked, `blocked_on` is `limit`, `children` or `upstream`.
-    `reason` is why it was cancelled. Lists leave `payload` and `result` out.
-    """
-
-    task_id: str
-    task_type: str
-    queue_name: str
-    status: State
-    priority: int
-    progress: float
-    progress_message: str
-    attempt: int
-    retry_count: int
-    max_retries: int
-    timeout: float | None
-    soft_timeout: float | None
-    created_at: datetime
-    run_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    expires_at: datetime | None
-    worker: str | None
-    cancel_requested: bool
-    blocked_on: str | None
-    reason: str | None
-    error_type: str | None
-    error_message: str | None
-    error_fingerprint: str | None
-    unique_key: str | None
-    user_id: str | None
-    project_id: str | None
-    tags: tuple[str, ...]
-    parent_id: str | None
-    retried_from: str | None
-    payload: Any | UnsetType = UNSET
-    result: Any | UnsetType = UNSET
-
-
-class SubmittedTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one task of a bulk submit, by its place in it.
-
-    `status` is that of submitting it alone: 201, or 200 when `task_id` is an earlier task that
-    holds its unique key. Otherwise `error` says why there is no task.
-    """
-
-    index: int
-    status: int
-    task_id: str | None = None
-    error: Problem | None = None
-
-
-class SubmittedTasks(msgspec.Struct, frozen=True, kw_only=True):
-    """A bulk submit, task by task."""
-
-    accepted: int
-    refused: int
-    tasks: tuple[SubmittedTask, ...]
-
-
-class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a task is; `completed_steps` of `total_steps` counts inside `step`."""
-
-    task_id: str
-    status: State
-    progress: float
-    message: str
-    step: str
-    completed_steps: int | None
-    total_steps: int | None
-
-
-class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task ended: its `result`, or its `error`, or why it was cancelled."""
-
-    task_id: str
-    status: State
-    completed_at: datetime | None
-    result: Any
-    error: ErrorRecord | None
-    reason: str | None
-
-
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt. `status` is how it ended, null while it runs."""
-
-    attempt: int
-    worker: str
-    started_at: datetime
-    ended_at: datetime | None
-    duration_ms: float | None
-    status: str | None
-    error: ErrorRecord | None
-
-
-class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One line that the task's code logged, at an instant of its worker's clock."""
-
-    at: datetime
-    level: str
-    message: str
-    attempt: int
 
 
 def task_record(task: Task, *, details: bool = True, exact: bool = False) -> TaskRecord:

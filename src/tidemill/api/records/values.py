@@ -7,19 +7,11 @@ import msgspec
 
 from tidemill.codec import DEFAULT_CODEC, open_envelope
 from tidemill.errors import PayloadUndecodable
+from tidemill.interface.tasks import ErrorRecord
 from tidemill.task import TaskError
 
 SAFE: Final = 2**53 - 1
 """The largest integer that a browser reads exactly."""
-
-
-class ErrorRecord(msgspec.Struct, frozen=True):
-    """Why an attempt failed. `fingerprint` is equal for errors of one type raised at one place."""
-
-    type: str
-    message: str
-    traceback: str
-    fingerprint: str
 
 
 def seconds(value: timedelta | None) -> float | None:

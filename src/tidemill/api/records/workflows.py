@@ -2,42 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from tidemill.api.records.tasks import TaskRecord, task_record
+from tidemill.api.records.tasks import task_record
 from tidemill.app.workflows import WorkflowStatus, levels
-from tidemill.task import State, Task
-
-
-class WorkflowRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow as it stands: `progress` (0..100) is the share of its steps that are final.
-
-    `counts` are its steps by status. `broken_by` are the steps that failed or were cancelled by
-    themselves.
-    """
-
-    workflow_id: str
-    name: str
-    status: State
-    total: int
-    counts: dict[State, int]
-    progress: float
-    broken_by: tuple[TaskRecord, ...]
-
-
-class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: a task, the ids of those that it comes after, and how many stand before it."""
-
-    task: TaskRecord
-    after: tuple[str, ...]
-    on_failure: str | None
-    level: int
-
-
-class StepsRecord(msgspec.Struct, frozen=True):
-    """The steps of a workflow that are still kept, each after those that it comes after."""
-
-    steps: tuple[StepRecord, ...]
+from tidemill.interface.tasks import TaskRecord
+from tidemill.interface.workflows import StepRecord, StepsRecord, WorkflowRecord
+from tidemill.task import Task
 
 
 def workflow_record(found: WorkflowStatus) -> WorkflowRecord:

@@ -539,6 +539,7 @@ TEXTS = Texts(
         "queue-not-found": "没有这个队列",
         "queue-full": "队列已满",
         "conflict": "当前状态不允许",
+        "precondition-failed": "读取之后已被他人更改",
         "duplicate-unique-key": "唯一键已被占用",
         "task-not-finished": "任务尚无结果",
         "invalid-transition": "任务的状态不允许",
