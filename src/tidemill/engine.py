@@ -246,6 +246,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     waits: dict[int, int] = {}
 
 
+COUNTED = ("completed", "failed", "cancelled", "retried", "reclaimed", "ran", "waited")
+"""The fields of a `Tally` that are plain sums; `runs` and `waits` are histograms."""
+
+
 class QueueDefinition(msgspec.Struct, frozen=True):
     """A queue's settings; None does not restrict.
 

@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 
 from tidemill.clock import from_micros, micros, to_micros
-from tidemill.engine import HistoryQuery, Resolution, Tally
+from tidemill.engine import COUNTED, HistoryQuery, Resolution, Tally
 from tidemill.engines.memory.record import Record
 from tidemill.histogram import slot
 
-COUNTED = ("completed", "failed", "cancelled", "retried", "reclaimed", "ran", "waited")
 Place = tuple[Resolution, int, str, str]
 
 

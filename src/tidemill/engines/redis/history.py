@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tidemill.clock import from_micros, to_micros
-from tidemill.engine import HistoryQuery, Resolution, Tally
+from tidemill.engine import COUNTED, HistoryQuery, Resolution, Tally
 from tidemill.engines.redis.arguments import Blobs
 from tidemill.engines.redis.records import pack
 from tidemill.engines.redis.scripts import script
@@ -17,9 +17,6 @@ from tidemill.engines.redis.shard import Shard
 
 TALLIES_AT_ONCE: Final = 2_000
 """Tallies that one call reads: a millisecond or two of the server's time."""
-
-
-COUNTED: Final = ("completed", "failed", "cancelled", "retried", "reclaimed", "ran", "waited")
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -7,14 +7,12 @@ from typing import Final
 import msgspec
 
 from tidemill.clock import from_micros, to_micros
-from tidemill.engine import Resolution, Tally
+from tidemill.engine import COUNTED, Resolution, Tally
 
 Stretch = tuple[str, int]
 """(resolution, at)"""
 Place = tuple[str, int, str, str]
 """(resolution, at, queue, task_type): the key of a tally."""
-
-_COUNTED: Final = ("completed", "failed", "cancelled", "retried", "reclaimed", "ran", "waited")
 
 
 class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -41,7 +39,7 @@ class Kept(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def add(self, other: "Kept | Tally") -> None:
         """Count what another one counts, too."""
-        for name in _COUNTED:
+        for name in COUNTED:
             more = getattr(other, name)
             if more:
                 setattr(self, name, getattr(self, name) + more)

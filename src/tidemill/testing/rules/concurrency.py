@@ -154,7 +154,6 @@ async def an_end_wakes_who_waits_at_a_full_queue(lab: Lab) -> None:
         await other.engine.wait(("a",), SHORT)
         started = time.monotonic()
         waiting = asyncio.ensure_future(other.engine.wait(("a",), LONG))
-        await asyncio.sleep(0.05)
         await lab.settle(claim, Completed())
         await waiting
         assert time.monotonic() - started < LONG.total_seconds() / 4
