@@ -3,10 +3,13 @@
 import asyncio
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -20,6 +23,7 @@ from tidemill import (
     State,
     Tidemill,
 )
+from tidemill.app.blocking import Portal
 
 
 async def double(number: int) -> int:
@@ -93,6 +97,48 @@ def test_interrupting_the_caller_ends_the_wait(app: Tidemill) -> None:
     interrupter.join()
     while app.run_blocking(listens()):
         pass
+
+
+def test_an_interrupt_at_any_line_of_the_call_leaves_no_work_behind() -> None:
+    portal = Portal()
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async def running() -> int:
+        return len(asyncio.all_tasks()) - 1
+
+    def interrupted_at(line: int) -> bool:
+        """Whether the call was interrupted there: it has no such line once it waits."""
+        passed = 0
+
+        def count(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal passed
+            if frame.f_code is Portal._started.__code__:
+                return None  # no signal arrives within the entry of a lock, a trace would
+            if frame.f_code is Future.result.__code__:
+                raise KeyboardInterrupt
+            if event == "line":
+                passed += 1
+                if passed == line:
+                    raise KeyboardInterrupt
+            return count
+
+        work = forever()
+        before, outer = portal.run(running()), sys.gettrace()
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - to trace nothing but the call
+            sys.settrace(count)
+            portal.run(work)
+        sys.settrace(outer)
+        while portal.run(running()) != before:
+            pass
+        work.close()
+        return passed == line
+
+    line = 1
+    while interrupted_at(line):
+        line += 1
+    assert line > 10
 
 
 def test_a_forked_child_blocks_on_a_thread_of_its_own(
