@@ -364,6 +364,39 @@ class RequestRefused(TidemillError):
         self.problem = problem
 
 
+class Unauthenticated(TidemillError):
+    """The request proves nothing: it has no credentials, or none that are valid."""
+
+    slug = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("this needs valid credentials: an API key, a token, or a login")
+
+
+class Forbidden(TidemillError):
+    """The credentials are valid, and do not allow this. `needed` is the scope that would."""
+
+    slug = "forbidden"
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"these credentials do not allow this: it needs the scope {needed!r}")
+        self.needed = needed
+
+
+class RateLimited(TidemillError):
+    """The credentials were used more often than their rate allows; nothing was done.
+
+    `retry_after` says when the next request is allowed.
+    """
+
+    slug = "rate-limited"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        seconds = retry_after.total_seconds()
+        super().__init__(f"too many requests with these credentials: try again in {seconds:.1f} s")
+        self.retry_after = retry_after
+
+
 class ResultTimeout(TidemillError, TimeoutError):
     """The task was not final when the time to wait for it was over; it goes on by itself."""
 
