@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench chaos chaos-servers chaos-schedules chaos-limits chaos-workflows model api-fuzz lock clean
+.PHONY: help install demo up test check format bench bench-adaptive chaos chaos-servers chaos-schedules chaos-limits chaos-workflows chaos-alerts model api-fuzz lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(INSTALLED) ## Format the code and apply the safe fixes
 bench: $(INSTALLED) ## Measure, and print the ratio to a bare loop
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+bench-adaptive: $(INSTALLED) ## Measure automatic concurrency beside the best fixed one
+	$(BIN)/python benchmarks/adaptive.py $(ARGS)
+
 chaos: $(INSTALLED) ## Kill and freeze workers and servers at random while tasks run
 	$(BIN)/python -m tests.chaos $(ARGS)
 
@@ -57,6 +60,9 @@ chaos-limits: $(INSTALLED) ## Hold keys, rates and concurrency to their limits, 
 
 chaos-workflows: $(INSTALLED) ## Kill workers under a join of 10,000 tasks, and run graphs in order
 	$(BIN)/python -m tests.chaos chord siblings dag $(ARGS)
+
+chaos-alerts: $(INSTALLED) ## Fail tasks and kill a worker, and hear of it once by a webhook and by mail
+	$(BIN)/python -m tests.chaos alerts $(ARGS)
 
 model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random histories
 	TIDEMILL_MODEL_EXAMPLES=2000 $(BIN)/pytest tests/engines/test_model.py --timeout 3600 $(ARGS)

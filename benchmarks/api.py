@@ -2,9 +2,10 @@
 
 `python benchmarks/api.py` measures on Valkey, `--engine sqlite` on a file; `--ballast 1000000`
 fills the store first. `--only submits,peer` chooses parts: `peer` is the same submit to FastAPI
-before Celery (peers/fastapi_celery.py), on the same server by turns with ours. The clients write
-requests that were encoded before, byte by byte, and look at nothing but status and length of the
-answers: on two cores they must not be what is measured.
+before Celery (peers/fastapi_celery.py), on the same server by turns with ours; `gate` is the submit
+by turns with one to a server that asks nobody for a key. The clients write requests that were
+encoded before, byte by byte, and look at nothing but status and length of the answers: on two cores
+they must not be what is measured.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from figures import Figure, machine, markdown, percentiles
 from peers.environments import pinned, prepared
 
 from tidemill import TaskQuery
-from tidemill.api import create_api
+from tidemill.access import FULL
+from tidemill.api import create_api, trusted
 from tidemill.api.server import listen, serving, url_of
 
 CLIENTS = 64
@@ -124,10 +126,19 @@ async def load(wanted: Load) -> Answered:
     return Answered(time.perf_counter() - begun, tuple(latencies), wrong)
 
 
-def request(method: str, path: str, body: object = None) -> bytes:
+class Served(msgspec.Struct, frozen=True):
+    """A server: its port, and the key that it wants."""
+
+    port: int
+    key: str = ""
+
+
+def request(method: str, path: str, body: object = None, key: str = "") -> bytes:
     """The bytes of a request that keeps its connection."""
     content = b"" if body is None else msgspec.json.encode(body)
     head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    if key:
+        head += f"Authorization: Bearer {key}\r\n"
     if content:
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     return f"{head}\r\n".encode() + content
@@ -138,17 +149,22 @@ def submit() -> dict[str, object]:
     return {"task_type": workload.PARCEL, "payload": PAYLOAD}
 
 
-SINGLE = request("POST", "/tasks", submit())
+def single(to: Served) -> tuple[bytes]:
+    """One submit."""
+    return (request("POST", "/tasks", submit(), to.key),)
 
 
 # the server, in a process of its own
 
 
-async def serve() -> None:
+async def serve(*, openly: bool) -> None:
     """Serve the engine of `TIDEMILL_URL` until the parent closes the pipe."""
     listening = listen("127.0.0.1", 0)
-    async with serving(create_api(workload.app), listening, end=lambda: None):
-        print(url_of(listening).rpartition(":")[2], flush=True)
+    app = workload.app
+    key = (await app.keys.create("benchmark", FULL)).text
+    api = create_api(app, trusted if openly else None)
+    async with serving(api, listening, end=lambda: None):
+        print(url_of(listening).rpartition(":")[2], "" if openly else key, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
@@ -168,19 +184,20 @@ def process(
 
 
 @contextlib.contextmanager
-def server(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[int]:
-    """The port on which a program of its own serves."""
+def server(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Served]:
+    """Where a program of its own serves."""
     with process(command, variables) as started:
         assert started.stdout
-        yield int(started.stdout.readline())
+        port, _, key = started.stdout.readline().decode().strip().partition(" ")
+        yield Served(int(port), key)
 
 
-def ours(url: str) -> contextlib.AbstractContextManager[int]:
-    """Tidemill's API on a store."""
-    return server([*MYSELF, "serve"], {"TIDEMILL_URL": url})
+def ours(url: str, how: str = "serve") -> contextlib.AbstractContextManager[Served]:
+    """Tidemill's API on a store; `serve-openly` asks nobody for a key."""
+    return server([*MYSELF, how], {"TIDEMILL_URL": url})
 
 
-def theirs(url: str) -> contextlib.AbstractContextManager[int]:
+def theirs(url: str) -> contextlib.AbstractContextManager[Served]:
     """FastAPI before Celery on a store, in the environment of the peers."""
     found = prepared("bench")
     python = str(Path(found["PATH"].partition(os.pathsep)[0]) / "python")
@@ -199,17 +216,17 @@ def loaded(wanted: Load) -> Answered:
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A store with tasks of known ids, how long each part lasts, and the port of our server."""
+    """A store with tasks of known ids, how long each part lasts, and our server."""
 
     url: str
     ids: Sequence[str]
     seconds: float
-    port: int
+    at: Served
 
 
 def submits(on: Site) -> list[Figure]:
     """Tasks one by one, each by one request."""
-    one = loaded(Load(on.port, (SINGLE,), CLIENTS, on.seconds))
+    one = loaded(Load(on.at.port, single(on.at), CLIENTS, on.seconds))
     return [
         _rate(f"submits, {CLIENTS} at once", one, 1, 1_500),
         *percentiles("a submit among them", _milliseconds(one), "ms"),
@@ -218,15 +235,15 @@ def submits(on: Site) -> list[Figure]:
 
 def bulks(on: Site) -> list[Figure]:
     """Tasks in bulk."""
-    bulk = request("POST", "/tasks/bulk", {"tasks": [submit()] * BULK})
-    many = loaded(Load(on.port, (bulk,), BULK_CLIENTS, on.seconds))
+    bulk = request("POST", "/tasks/bulk", {"tasks": [submit()] * BULK}, on.at.key)
+    many = loaded(Load(on.at.port, (bulk,), BULK_CLIENTS, on.seconds))
     return [_rate(f"tasks submitted in bulks of {BULK}", many, BULK, 20_000)]
 
 
 def reads(on: Site) -> list[Figure]:
     """One task each, at a rate that leaves the server idle in between."""
-    wanted = tuple(request("GET", f"/tasks/{each}") for each in on.ids)
-    looked = loaded(Load(on.port, wanted, 8, on.seconds * 2, rate=100))
+    wanted = tuple(request("GET", f"/tasks/{each}", key=on.at.key) for each in on.ids)
+    looked = loaded(Load(on.at.port, wanted, 8, on.seconds * 2, rate=100))
     return percentiles("GET task at 100/s", _milliseconds(looked), "ms", p99=10)
 
 
@@ -235,14 +252,8 @@ def peer(on: Site) -> list[Figure]:
     name = f"FastAPI {pinned('fastapi', 'bench')} and Celery {pinned('celery', 'bench')}"
     if on.url.startswith("sqlite"):
         return [Figure(f"submits, {name}", None, "/s", detail="Celery has no broker of that kind")]
-    one: list[Figure] = []
-    other: list[Figure] = []
-    with theirs(on.url) as port:
-        loaded(Load(port, (SINGLE,), 4, 0.5))
-        for _ in range(ROUNDS):
-            for found, at in ((one, on.port), (other, port)):
-                answered = loaded(Load(at, (SINGLE,), CLIENTS, on.seconds))
-                found.append(_rate("", answered, 1))
+    with theirs(on.url) as at:
+        one, other = _by_turns(on, at)
     lead = median(_value(our) / _value(their) for our, their in zip(one, other, strict=True))
     return [
         _of_rounds("submits by turns with a peer, Tidemill", one),
@@ -251,11 +262,35 @@ def peer(on: Site) -> list[Figure]:
     ]
 
 
+def gate(on: Site) -> list[Figure]:
+    """The same submit with a key, and to a server that asks nobody for one."""
+    with ours(on.url, "serve-openly") as at:
+        with_key, without = _by_turns(on, at)
+    shares = [_value(one) / _value(other) for one, other in zip(with_key, without, strict=True)]
+    return [
+        _of_rounds("submits by turns, with a key", with_key),
+        _of_rounds("submits by turns, without a gate that asks", without),
+        Figure("of the submits without credentials, with a key", 100 * median(shares), "%", 90),
+    ]
+
+
+def _by_turns(on: Site, other: Served) -> tuple[list[Figure], list[Figure]]:
+    """The rates of submits to ours and to another server, round by round."""
+    found: tuple[list[Figure], list[Figure]] = ([], [])
+    loaded(Load(other.port, single(other), 4, 0.5))
+    for _ in range(ROUNDS):
+        for figures, at in zip(found, (on.at, other), strict=True):
+            answered = loaded(Load(at.port, single(at), CLIENTS, on.seconds))
+            figures.append(_rate("", answered, 1))
+    return found
+
+
 PARTS: dict[str, Callable[[Site], list[Figure]]] = {
     "submits": submits,
     "bulks": bulks,
     "reads": reads,
     "peer": peer,
+    "gate": gate,
 }
 
 
@@ -263,9 +298,9 @@ def measure(kind: str, seconds: float, ballast: int, parts: Sequence[str]) -> li
     """The figures on one kind of store."""
     with store(kind) as url:
         ids = asyncio.run(_filled(url, ballast))
-        with ours(url) as port:
-            loaded(Load(port, (SINGLE,), 4, 0.5))
-            on = Site(url, ids, seconds, port)
+        with ours(url) as at:
+            loaded(Load(at.port, single(at), 4, 0.5))
+            on = Site(url, ids, seconds, at)
             return [figure for each in parts for figure in PARTS[each](on)]
 
 
@@ -306,8 +341,8 @@ def main() -> None:
         wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
         sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(load(wanted))))
         return
-    if sys.argv[1:2] == ["serve"]:
-        uvloop.run(serve())
+    if sys.argv[1:2] in (["serve"], ["serve-openly"]):
+        uvloop.run(serve(openly=sys.argv[1] == "serve-openly"))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=KINDS, default="valkey")

@@ -87,27 +87,31 @@ async def opened(url: str) -> AsyncIterator[Engine]:
 
 
 @contextmanager
-def worker(url: str, *flags: str) -> Iterator[psutil.Process]:
-    """A worker in a process of its own, with default settings and these flags."""
-    with _running(url, "worker", *flags) as process:
+def worker(
+    url: str, *flags: str, module: str = "tidemill", **variables: str
+) -> Iterator[psutil.Process]:
+    """A worker in a process of its own, with default settings but these flags and variables."""
+    with _running(url, module, "worker", *flags, **variables) as process:
         yield process
 
 
 @contextmanager
 def scheduler(url: str) -> Iterator[psutil.Process]:
     """A process that fires schedules, promotes, reclaims and prunes, and runs no tasks."""
-    with _running(url, "scheduler") as process:
+    with _running(url, "tidemill", "scheduler") as process:
         yield process
 
 
 @contextmanager
-def _running(url: str, command: str, *flags: str) -> Iterator[psutil.Process]:
-    words = [sys.executable, "-m", "tidemill", command, "-A", "workload:app", *flags]
+def _running(
+    url: str, module: str, command: str, *flags: str, **variables: str
+) -> Iterator[psutil.Process]:
+    words = [sys.executable, "-m", module, command, "-A", "workload:app", *flags]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             words,
             cwd=HERE,
-            env=os.environ | {"TIDEMILL_URL": url},
+            env=os.environ | {"TIDEMILL_URL": url} | variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -23,6 +23,7 @@ from crowded import crowded
 from figures import Figure, Machine, machine, markdown
 from history import history
 from limits import limits
+from observed import observed
 from pruning import pruning
 from reads import reads
 from resident import at_rest, latency, recovery
@@ -101,6 +102,7 @@ PARTS: dict[str, Part] = {
     "pruning": lambda kind, of: pruning(kind, of.spent),
     "blocked": lambda kind, of: blocked(kind, of.ready, of.rounds, of.many),
     "limits": lambda kind, of: limits(kind, of.tasks, of.rounds),
+    "observed": lambda kind, of: observed(kind, of.tasks, of.rounds),
     "workflows": lambda kind, of: workflows(kind, of.chord, of.rounds),
     "memory": lambda kind, of: weights(kind, of.many),
     "stores": lambda kind, of: crowded(kind, of.tasks, of.rounds, of.ballast, of.samples // 2),

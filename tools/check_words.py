@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.words import ALLOWED_NAMES, APPS_ALLOWED, FORBIDDEN, SEAM, SEAM_FORBIDDEN
+from tools.words import ALLOWED_NAMES, ALLOWED_UNDER, FORBIDDEN, SEAM, SEAM_FORBIDDEN
 
 FOLDERS = ("src", "apps/src")
 ENDINGS = ("", "s", "d", "r", "es", "ed", "er", "ers", "ing", "ly", "ally")
@@ -71,9 +71,14 @@ def word_for(path: str, part: str) -> str | None:
     if path.startswith(SEAM) and part in SEAM_FORBIDDEN:
         return SEAM_FORBIDDEN[part]
     for stem in (part.removesuffix(ending) for ending in ENDINGS):
-        if stem in FORBIDDEN and not (path.startswith("apps/") and stem in APPS_ALLOWED):
+        if stem in FORBIDDEN and not _allowed(stem, path):
             return FORBIDDEN[stem]
     return None
+
+
+def _allowed(stem: str, path: str) -> bool:
+    """Whether the folder of a file is about what a word means elsewhere."""
+    return any(path.startswith(folder) and stem in words for folder, words in ALLOWED_UNDER.items())
 
 
 def check(path: str, source: str) -> list[str]:

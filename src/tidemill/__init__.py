@@ -13,6 +13,8 @@ Everything public is named here. `tidemill.backup` makes backups, `tidemill.test
 
 from typing import TYPE_CHECKING, Any
 
+from tidemill.access import Access, Scope, Tenant
+from tidemill.alert import AlertEmail, AlertLevel, AlertRule, AlertSettings, Silence
 from tidemill.app import (
     BlockingHandle,
     Call,
@@ -52,11 +54,14 @@ from tidemill.errors import (
     EngineFull,
     EngineRefused,
     EngineUnavailable,
+    Forbidden,
     InvalidBackup,
     InvalidSchedule,
     InvalidTransition,
+    KeyMissing,
     LeaseLostError,
     NotFound,
+    OutboundRefused,
     PayloadError,
     PayloadInvalid,
     PayloadTooLarge,
@@ -64,6 +69,7 @@ from tidemill.errors import (
     Permanent,
     QueueFull,
     QueueNotFound,
+    RateLimited,
     RequestRefused,
     ResultInvalid,
     ResultTimeout,
@@ -71,20 +77,25 @@ from tidemill.errors import (
     ScheduleExists,
     ScheduleNotFound,
     SchemaTooNew,
+    SignatureInvalid,
     SoftTimeout,
     TaskCancelledError,
     TaskFailedError,
     TaskNotFinished,
     TaskNotFound,
     TidemillError,
+    Unauthenticated,
     UnknownTaskType,
+    WebhookNotFound,
     WorkerError,
 )
 from tidemill.events import (
+    ConcurrencyChanged,
     EngineLost,
     EngineRecovered,
     Event,
     LeaseLost,
+    MemoryGrowing,
     QueueUnserved,
     ScheduleBroken,
     ScheduleFired,
@@ -92,35 +103,49 @@ from tidemill.events import (
     ScheduleSkipped,
     TaskCancelled,
     TaskCompleted,
+    TaskEnd,
     TaskEnqueued,
     TaskFailed,
     TaskProgressed,
     TaskReclaimed,
     TaskReleased,
     TaskRetried,
+    TasksClaimed,
+    TasksEnqueued,
     TaskSnoozed,
+    TasksSettled,
     TaskStarted,
     TaskTypeUnknown,
     TaskWaiting,
+    WebhookDisabled,
+    WebhooksMissed,
     WorkerDraining,
+    WorkerLost,
     WorkerStarted,
     WorkerStopped,
 )
 from tidemill.keys import AtMost, Unique, cached, debounce, throttle
+from tidemill.metrics import Counter, Gauge, Histogram, Metrics
 from tidemill.outcome import Cancel, Snooze
 from tidemill.queue import QueueOptions
 from tidemill.rates import Rate
 from tidemill.retry import NEVER, RetryPolicy, RetryRule
-from tidemill.settings import Defaults, Settings, WorkerSettings
+from tidemill.secret import Secret
+from tidemill.settings import Defaults, Settings, WebhookSettings, WorkerSettings
 from tidemill.statistics import Point, QueueStatistics, Statistics
 from tidemill.task import Attempt, LogLine, Progress, Retention, State, Task, TaskError
 from tidemill.task_type import TaskType
-from tidemill.worker_record import WorkerInfo, WorkerRecord
+from tidemill.worker_record import HeldTask, SlotUse, WorkerInfo, WorkerRecord, WorkerState
 
 if TYPE_CHECKING:
+    from tidemill.app.alerts import AlertInfo, Alerts
+    from tidemill.app.credentials import ApiKey, ApiKeys, NewKey
     from tidemill.app.defining import ScheduleChanges, ScheduleOptions
+    from tidemill.app.inspect import FleetStatistics, Inspect, RegisteredType
     from tidemill.app.queues import Purged, QueueInfo, Queues
     from tidemill.app.schedules import ScheduleInfo, SchedulerStatistics, Schedules
+    from tidemill.app.webhook import Webhook
+    from tidemill.app.webhooks import WebhookCreated, WebhookInfo, WebhookOptions, Webhooks
     from tidemill.app.workflow import Step, Workflow
     from tidemill.app.workflows import BlockingWorkflowHandle, WorkflowHandle, WorkflowStatus
     from tidemill.backup import BackupReport, RestoreReport
@@ -131,6 +156,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NEVER",
+    "Access",
+    "AlertEmail",
+    "AlertInfo",
+    "AlertLevel",
+    "AlertRule",
+    "AlertSettings",
+    "Alerts",
+    "ApiKey",
+    "ApiKeys",
     "AtMost",
     "Attempt",
     "Backoff",
@@ -142,9 +176,11 @@ __all__ = [
     "ChangedMeanwhile",
     "Clock",
     "Codec",
+    "ConcurrencyChanged",
     "ConfigError",
     "Conflict",
     "Context",
+    "Counter",
     "Cron",
     "DeclarationError",
     "Defaults",
@@ -163,19 +199,30 @@ __all__ = [
     "FailedGroups",
     "Fire",
     "Fired",
+    "FleetStatistics",
+    "Forbidden",
+    "Gauge",
     "Handle",
+    "HeldTask",
+    "Histogram",
+    "Inspect",
     "InvalidBackup",
     "InvalidSchedule",
     "InvalidTransition",
+    "KeyMissing",
     "LeaseLost",
     "LeaseLostError",
     "LogLine",
+    "MemoryGrowing",
+    "Metrics",
     "Middleware",
     "Misfire",
+    "NewKey",
     "Node",
     "NotFound",
     "Once",
     "Options",
+    "OutboundRefused",
     "Overlap",
     "Partial",
     "PayloadError",
@@ -195,6 +242,8 @@ __all__ = [
     "QueueUnserved",
     "Queues",
     "Rate",
+    "RateLimited",
+    "RegisteredType",
     "RequestRefused",
     "Resolution",
     "Resource",
@@ -220,7 +269,12 @@ __all__ = [
     "SchedulerStatistics",
     "Schedules",
     "SchemaTooNew",
+    "Scope",
+    "Secret",
     "Settings",
+    "SignatureInvalid",
+    "Silence",
+    "SlotUse",
     "Snooze",
     "SoftTimeout",
     "State",
@@ -233,6 +287,7 @@ __all__ = [
     "TaskCancelled",
     "TaskCancelledError",
     "TaskCompleted",
+    "TaskEnd",
     "TaskEnqueued",
     "TaskError",
     "TaskFailed",
@@ -251,19 +306,35 @@ __all__ = [
     "TaskType",
     "TaskTypeUnknown",
     "TaskWaiting",
+    "TasksClaimed",
+    "TasksEnqueued",
+    "TasksSettled",
+    "Tenant",
     "Tidemill",
     "TidemillError",
     "Transaction",
     "Transition",
+    "Unauthenticated",
     "Unique",
     "UnknownTaskType",
     "VirtualClock",
+    "Webhook",
+    "WebhookCreated",
+    "WebhookDisabled",
+    "WebhookInfo",
+    "WebhookNotFound",
+    "WebhookOptions",
+    "WebhookSettings",
+    "Webhooks",
+    "WebhooksMissed",
     "WorkerDraining",
     "WorkerError",
     "WorkerInfo",
+    "WorkerLost",
     "WorkerRecord",
     "WorkerSettings",
     "WorkerStarted",
+    "WorkerState",
     "WorkerStopped",
     "Workflow",
     "WorkflowHandle",
@@ -281,9 +352,14 @@ __all__ = [
 
 
 _LATER = {
+    "tidemill.app.alerts": ("AlertInfo", "Alerts"),
+    "tidemill.app.credentials": ("ApiKey", "ApiKeys", "NewKey"),
     "tidemill.app.defining": ("ScheduleChanges", "ScheduleOptions"),
+    "tidemill.app.inspect": ("FleetStatistics", "Inspect", "RegisteredType"),
     "tidemill.app.queues": ("Purged", "QueueInfo", "Queues"),
     "tidemill.app.schedules": ("ScheduleInfo", "SchedulerStatistics", "Schedules"),
+    "tidemill.app.webhook": ("Webhook",),
+    "tidemill.app.webhooks": ("WebhookCreated", "WebhookInfo", "WebhookOptions", "Webhooks"),
     "tidemill.app.workflow": ("Step", "Workflow"),
     "tidemill.app.workflows": ("BlockingWorkflowHandle", "WorkflowHandle", "WorkflowStatus"),
     "tidemill.backup": ("BackupReport", "RestoreReport"),

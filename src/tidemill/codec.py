@@ -1,7 +1,7 @@
 """Values as bytes: an envelope with a small header around one JSON document.
 
     byte 0      version of the envelope, 1
-    byte 1      codec of the body, `J` for JSON
+    byte 1      codec of the body, `J` for JSON (`E` where it is encrypted: sealing.py)
     byte 2      length of the key id, 0 while the body is not encrypted
     then        the key id, in ASCII
     then        the body
@@ -34,7 +34,14 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from tidemill.errors import DeclarationError, PayloadInvalid, PayloadTooLarge, PayloadUndecodable
+from tidemill.errors import (
+    DeclarationError,
+    KeyMissing,
+    PayloadInvalid,
+    PayloadTooLarge,
+    PayloadUndecodable,
+)
+from tidemill.sealing import unsealed
 
 T = TypeVar("T")
 
@@ -130,8 +137,9 @@ def open_envelope(data: bytes) -> memoryview:
         start = bytes(data[:8])
         raise PayloadUndecodable(f"not an envelope of version 1: it starts with {start!r}")
     if data[2]:
+        unsealed(data)
         key_id = bytes(data[3 : 3 + data[2]]).decode("ascii", "replace")
-        raise PayloadUndecodable(f"the body is encrypted with the key {key_id!r}, which is missing")
+        raise KeyMissing(key_id)
     raise PayloadUndecodable(f"the body has the codec {chr(data[1])!r}, only 'J' (JSON) is known")
 
 

@@ -6,7 +6,8 @@ functions, in threads and in child processes.
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from contextvars import ContextVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, overload
 
 import msgspec
 
@@ -14,6 +15,7 @@ from tidemill.clock import SystemClock, from_micros
 from tidemill.engine import Transaction
 from tidemill.errors import Permanent, TaskFailedError
 from tidemill.ids import child_id
+from tidemill.secret import Veil, veiled
 from tidemill.task import Claim, LogLine, NewTask, Progress, State, Task
 
 R = TypeVar("R")
@@ -107,14 +109,24 @@ _REPORTED = _Reported()
 class Context:
     """One attempt of one task, as its function sees it."""
 
-    def __init__(self, claim: Claim, ports: Ports, steps: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        ports: Ports,
+        steps: Mapping[str, float],
+        veil: Veil | None = None,
+    ) -> None:
         self._claim = claim
         self._ports = ports
         self._steps = steps
+        self._veil = veil
         self._percent = 0.0
         self._children = 0
         self._enqueued: list[NewTask] = []
-        self.logger = TaskLogger(claim, ports)
+        self.logger = TaskLogger(claim, ports, veil)
+        running = RUNNING.get()
+        if running is not None and running.claim is claim:
+            running.logger = self.logger
 
     @property
     def task_id(self) -> str:
@@ -185,7 +197,10 @@ class Context:
 
     def _report(self, percent: float, progress: Progress) -> Awaitable[None]:
         self._percent = max(self._percent, min(100.0, max(0.0, percent)))
-        self._ports.report(msgspec.structs.replace(progress, percent=self._percent))
+        message, step = (veiled(self._veil, each) for each in (progress.message, progress.step))
+        self._ports.report(
+            msgspec.structs.replace(progress, percent=self._percent, message=message, step=step)
+        )
         return _REPORTED
 
     def enqueue(self, work: Enqueueable) -> str:
@@ -266,12 +281,46 @@ def _result(call: Call[R], task: Task, fail: bool) -> Any:  # noqa: FBT001  # pr
     )
 
 
-class TaskLogger:
-    """Logs lines of one attempt: kept with the task, and passed on to `logging`."""
+class Running:
+    """The attempt that the running code belongs to: what it logs is kept with its task.
 
-    def __init__(self, claim: Claim, ports: Ports) -> None:
+    `ports` is asked only when something is logged. `worker` names the worker process. `veil` hides
+    the task's declared secrets in what is logged, once they are known.
+    """
+
+    __slots__ = ("claim", "logger", "ports", "veil", "worker")
+
+    def __init__(self, claim: Claim, ports: Callable[[], Ports], worker: str) -> None:
+        self.claim = claim
+        self.ports = ports
+        self.worker = worker
+        self.logger: TaskLogger | None = None
+        self.veil: Veil | None = None
+
+    def keep(self, level: int, text: str) -> None:
+        """Keep a line that other code of the task logged."""
+        if self.logger is None:
+            self.logger = TaskLogger(self.claim, self.ports(), self.veil)
+        self.logger.keep(level, veiled(self.veil, text))
+
+
+RUNNING: ContextVar[Running | None] = ContextVar("tidemill_running", default=None)
+"""The attempt of the running code, also on its threads and in asyncio tasks that it began."""
+
+KEPT: Final = "tidemill_kept"
+"""The attribute of a log record that is kept with its task already."""
+
+
+class TaskLogger:
+    """Logs lines of one attempt: kept with the task, and passed on to `logging`.
+
+    The task's declared secrets are masked in both.
+    """
+
+    def __init__(self, claim: Claim, ports: Ports, veil: Veil | None = None) -> None:
         self._claim = claim
         self._ports = ports
+        self._veil = veil
         self._lines = 0
         self._clock = SystemClock()
         self._log = logging.getLogger(f"tidemill.task.{claim.task_type}")
@@ -293,12 +342,18 @@ class TaskLogger:
         self._emit(logging.ERROR, message, args)
 
     def _emit(self, level: int, message: str, args: tuple[object, ...]) -> None:
+        if self._veil is not None:
+            message, args = "%s", (self._veil(_filled(message, args)),)
         ref = self._claim.ref
-        extra = {"task_id": ref.task_id, "attempt": self._claim.attempt}
+        extra = {"task_id": ref.task_id, "attempt": self._claim.attempt, KEPT: True}
         self._log.log(level, message, *args, extra=extra, stacklevel=3)
+        self.keep(level, _filled(message, args))
+
+    def keep(self, level: int, text: str) -> None:
+        """Keep a line with the task, without passing it on."""
         self._lines += 1
         if self._lines <= MAX_LOG_LINES:
-            self._keep(level, _filled(message, args))
+            self._keep(level, text)
         elif self._lines == MAX_LOG_LINES + 1:
             self._keep(logging.WARNING, f"only the first {MAX_LOG_LINES} lines are kept")
 

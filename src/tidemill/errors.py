@@ -9,12 +9,14 @@
     │   ├── PayloadInvalid
     │   ├── PayloadTooLarge
     │   └── PayloadUndecodable
+    │       └── KeyMissing
     ├── ResultInvalid
     ├── NotFound
     │   ├── UnknownTaskType
     │   ├── TaskNotFound
     │   ├── QueueNotFound
-    │   └── ScheduleNotFound
+    │   ├── ScheduleNotFound
+    │   └── WebhookNotFound
     ├── Conflict
     │   ├── ChangedMeanwhile
     │   ├── DuplicateUniqueKey
@@ -27,7 +29,12 @@
     │   ├── EngineFull
     │   └── EngineRefused
     │       └── SchemaTooNew
+    ├── OutboundRefused
     ├── RequestRefused                       raised by the client
+    ├── SignatureInvalid                     raised to the receiver of a webhook
+    ├── Unauthenticated                      of the HTTP interface, as the next two
+    ├── Forbidden
+    ├── RateLimited
     ├── ResultTimeout (also a TimeoutError)
     ├── TaskFailedError
     ├── TaskCancelledError
@@ -164,6 +171,19 @@ class PayloadUndecodable(PayloadError):
     exit_code = 1
 
 
+class KeyMissing(PayloadUndecodable):
+    """The stored bytes are encrypted with a key that this process was not given."""
+
+    slug = "key-missing"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"it is encrypted with the key {key_id}, which this process does not have: give it "
+            "that key as security.encryption_key, or among security.former_encryption_keys"
+        )
+        self.key_id = key_id
+
+
 class ResultInvalid(TidemillError):
     """A result does not fit the return annotation of its task type, or has no JSON form."""
 
@@ -221,6 +241,16 @@ class ScheduleNotFound(NotFound):
     def __init__(self, schedule: str) -> None:
         super().__init__(f"there is no schedule called {schedule!r}")
         self.schedule = schedule
+
+
+class WebhookNotFound(NotFound):
+    """There is no webhook of that id."""
+
+    slug = "webhook-not-found"
+
+    def __init__(self, webhook: str) -> None:
+        super().__init__(f"there is no webhook {webhook!r}")
+        self.webhook = webhook
 
 
 class Conflict(TidemillError):
@@ -349,6 +379,26 @@ class SchemaTooNew(EngineRefused):
         )
         self.found = found
         self.supported = supported
+
+
+class OutboundRefused(TidemillError):
+    """A request to another server is not sent, or its answer not read: it could do harm.
+
+    `reason` says what is wrong with the URL, with where it leads to, or with the answer.
+    """
+
+    slug = "outbound-refused"
+    exit_code = 2
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the URL is refused: {reason}")
+        self.reason = reason
+
+
+class SignatureInvalid(TidemillError):
+    """A message is not what its sender signed, or was signed too long ago; do not act on it."""
+
+    slug = "signature-invalid"
 
 
 class RequestRefused(TidemillError):

@@ -31,11 +31,50 @@ class TaskEnqueued(Event, frozen=True):
     duplicate: bool
 
 
+class TasksEnqueued(Event, frozen=True):
+    """The engine accepted tasks in one call; those that duplicate an earlier one are left out."""
+
+    tasks: tuple[NewTask, ...]
+
+
+class TasksClaimed(Event, frozen=True):
+    """A claim brought so many tasks, after `took`."""
+
+    count: int
+    took: timedelta
+
+
+class TaskEnd(msgspec.Struct, frozen=True, gc=False):
+    """How one attempt ended, in a `TasksSettled`.
+
+    `outcome` is `completed`, `retried`, `failed`, `cancelled`, `snoozed`, `waiting`, `released`, or
+    `lost` where the engine refused the settlement. `ran` are the seconds that it ran, `waited`
+    those from due to claimed.
+    """
+
+    task_type: str
+    queue: str
+    outcome: str
+    ran: float
+    waited: float
+
+
+class TasksSettled(Event, frozen=True):
+    """The engine recorded outcomes in one call, which took `took`: for who counts many tasks.
+
+    Whatever it tells of one task an event of its own tells too, if anybody listens to that.
+    """
+
+    ends: tuple[TaskEnd, ...]
+    took: timedelta
+
+
 class TaskStarted(_OfTask, frozen=True):
     """A worker began an attempt."""
 
     attempt: int
     worker: str
+    user_id: str | None = None
 
 
 class TaskProgressed(_OfTask, frozen=True):
@@ -53,40 +92,49 @@ class _Ended(_OfTask, frozen=True):
 class TaskCompleted(_Ended, frozen=True):
     """The engine recorded a result."""
 
+    user_id: str | None = None
+
 
 class TaskRetried(_Ended, frozen=True):
     """An attempt failed; the next one is due after `delay`."""
 
     error: TaskError
     delay: timedelta
+    user_id: str | None = None
 
 
 class TaskFailed(_Ended, frozen=True):
     """A task failed for good."""
 
     error: TaskError
+    user_id: str | None = None
 
 
 class TaskCancelled(_Ended, frozen=True):
     """A task ended as cancelled while a worker had it."""
 
     reason: str
+    user_id: str | None = None
 
 
 class TaskSnoozed(_Ended, frozen=True):
     """A task asked to run later."""
 
     delay: timedelta
+    user_id: str | None = None
 
 
 class TaskWaiting(_Ended, frozen=True):
     """A task gave up its slot until its children are final."""
 
     children: tuple[str, ...]
+    user_id: str | None = None
 
 
 class TaskReleased(_Ended, frozen=True):
     """A task was handed back by a draining worker."""
+
+    user_id: str | None = None
 
 
 class LeaseLost(_OfTask, frozen=True):
@@ -154,6 +202,24 @@ class ScheduleBroken(Event, frozen=True):
     problem: str
 
 
+class WebhooksMissed(Event, frozen=True):
+    """Transitions were cut from the feed before webhooks could tell of them.
+
+    `after` is when the feed had last been read on, `webhooks` how many were active.
+    """
+
+    after: datetime
+    webhooks: int
+
+
+class WebhookDisabled(Event, frozen=True):
+    """A webhook sends nothing any more, until somebody activates it again."""
+
+    webhook: str
+    name: str
+    reason: str
+
+
 class WorkerStarted(Event, frozen=True):
     """A worker process is ready to claim."""
 
@@ -175,6 +241,47 @@ class WorkerStopped(Event, frozen=True):
 
     worker: str
     released: int
+
+
+class ConcurrencyChanged(Event, frozen=True):
+    """A worker of automatic concurrency runs more or fewer tasks of a queue at once from now on.
+
+    `pool` is where: `loop` (async functions) or `thread`. `reason` says what was measured.
+    """
+
+    worker: str
+    pool: str
+    queue: str
+    before: int
+    after: int
+    reason: str
+
+
+class MemoryGrowing(Event, frozen=True):
+    """A worker's memory grew steadily over many tasks, as it does when something leaks.
+
+    It grew by `grown_mib` within `over`, while `tasks` tasks ended. `limit_mib` is the
+    `max_memory_mib` at which the process will drain and be replaced, if there is one.
+    """
+
+    worker: str
+    used_mib: int
+    grown_mib: int
+    over: timedelta
+    tasks: int
+    limit_mib: int | None
+
+
+class WorkerLost(Event, frozen=True):
+    """A worker process fell silent while it held `running` tasks: it was killed, or is cut off.
+
+    Told by one sweeper of the fleet, before the worker's lease is over.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    running: int
 
 
 class EngineLost(Event, frozen=True):

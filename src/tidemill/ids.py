@@ -100,7 +100,21 @@ def fire_id(schedule: str, instant: datetime, queue: str = "") -> str:
 
     Like any other it ends with the mark of the task's queue.
     """
-    made = str(uuid.uuid5(_NAMESPACE, f"fire:{schedule}:{to_micros(instant)}"))
+    return named_id(f"fire:{schedule}:{to_micros(instant)}", queue)
+
+
+def named_id(name: str, queue: str) -> str:
+    """The id of a task of a queue that follows from a name: the same wherever it is made."""
+    made = str(uuid.uuid5(_NAMESPACE, name))
+    return f"{made[:-4]}{queue_mark(queue):04x}"
+
+
+def delivery_id(webhook: str, notice: str, queue: str) -> str:
+    """The id of the task that tells a webhook of something, named by a text: always the same.
+
+    Like any other it ends with the mark of the task's queue.
+    """
+    made = str(uuid.uuid5(_NAMESPACE, f"delivery:{webhook}:{notice}"))
     return f"{made[:-4]}{queue_mark(queue):04x}"
 
 

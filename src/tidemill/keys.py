@@ -158,6 +158,8 @@ def _key_of(what: str, key: KeyOf, task_type: str, arguments: Mapping[str, Any])
 
 
 def _check_key(what: str, key: KeyOf, signature: Signature) -> None:
+    if isinstance(key, str):
+        _check_that_it_tells_no_secret(what, key, signature)
     if not signature.payload_type.__struct_config__.forbid_unknown_fields:
         return  # **others may bring any name
     if isinstance(key, str):
@@ -166,14 +168,29 @@ def _check_key(what: str, key: KeyOf, signature: Signature) -> None:
         _check_function(what, key, signature)
 
 
-def _check_template(what: str, template: str, signature: Signature) -> None:
+def _check_that_it_tells_no_secret(what: str, template: str, signature: Signature) -> None:
+    """A key is stored as it is, and shown."""
+    secret = {path[0] for path in signature.secrets.payload if path}
+    for name in _names(template, what, signature):
+        if name in secret or None in secret:
+            raise DeclarationError(
+                f"the {what} {template!r} of {signature.task_type} names {name!r}, which is or "
+                "holds a secret, and keys are stored and shown as they are: leave it out, or give "
+                "a function that makes the key of other values"
+            )
+
+
+def _names(template: str, what: str, signature: Signature) -> list[str]:
     try:
-        names = list(_fields(template))
+        return list(_fields(template))
     except ValueError as error:
         raise DeclarationError(
             f"the {what} {template!r} of {signature.task_type} is not a template: {error}"
         ) from error
-    for name in names:
+
+
+def _check_template(what: str, template: str, signature: Signature) -> None:
+    for name in _names(template, what, signature):
         if name not in signature.parameters:
             known = ", ".join(signature.parameters) or "none"
             raise DeclarationError(

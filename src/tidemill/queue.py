@@ -17,6 +17,7 @@ from tidemill.engine import QueueDefinition
 from tidemill.errors import ConfigError
 from tidemill.ids import is_name
 from tidemill.rates import MOST_OWED, Rate
+from tidemill.sealing import unsealed
 
 QUEUE: Final = "queue"
 """The kind of the documents that hold what queues were told, by name."""
@@ -223,7 +224,7 @@ def encode(document: QueueDocument) -> bytes:
 def decode(name: str, body: bytes) -> QueueDocument:
     """What a queue was told; raises `ConfigError` for what `encode` did not write."""
     try:
-        return _DECODER.decode(body)
+        return _DECODER.decode(unsealed(body))
     except msgspec.DecodeError as error:
         raise ConfigError(
             f"the stored settings of the queue {name} cannot be read: {error}"

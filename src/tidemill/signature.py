@@ -18,6 +18,7 @@ import msgspec
 from tidemill.codec import DEFAULT_CODEC, Codec, decoder, parse, read
 from tidemill.errors import DeclarationError, PayloadError, PayloadInvalid, ResultInvalid
 from tidemill.inputs import Place, Placeholder, parted
+from tidemill.secret import Secrets, Veil, secret_paths
 
 _REFUSED = {
     inspect.Parameter.VAR_POSITIONAL: "takes *{name}, which has no names: use a list or **{name}",
@@ -26,6 +27,7 @@ _REFUSED = {
 
 
 _RAW_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _TEXTS = (str, type(None), Placeholder)
 
 
@@ -44,13 +46,14 @@ class Signature:
 
     `context_parameter` is the name of the parameter that is injected, `parameters` the names of the
     others, `payload_type` the struct that they form (for a JSON schema). Of a batch task type they
-    are the fields of its `item`.
+    are the fields of its `item`. `secrets` are the places of what is declared secret.
     """
 
     task_type: str
     parameters: tuple[str, ...]
     context_parameter: str | None
     payload_type: type[msgspec.Struct]
+    secrets: Secrets
     codec: Codec
     item: Callable[..., Any] | None
     _positional: tuple[str, ...]
@@ -158,6 +161,7 @@ class Signature:
                 else None
             ),
             _result=_decoder(task_type, "the result", result),
+            secrets=_secrets(payload_type, [hints.get(each.name, Any) for each in extra], result),
         )
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
@@ -190,8 +194,12 @@ class Signature:
             raise self._invalid("object contains unknown field", min(unknown))
         rest = {name: value for name, value in given.items() if name not in awaited}
         encoded = self.codec.encode(rest, task_type=self.task_type)
-        arguments = read(encoded, _without(self.payload_type, awaited), task_type=self.task_type)
-        extra = self._read_extra(encoded, self._extra) if self._extra else {}
+        try:
+            rest_type = _without(self.payload_type, awaited)
+            arguments = read(encoded, rest_type, task_type=self.task_type)
+            extra = self._read_extra(encoded, self._extra) if self._extra else {}
+        except PayloadInvalid as error:
+            raise self._veiled(error, encoded) from self._cause(error.__cause__)
         return BoundAround(
             payload=self.codec.encode(given, task_type=self.task_type),
             places=places,
@@ -209,6 +217,12 @@ class Signature:
         arguments, extra = self._read(payload)
         return {**msgspec.structs.asdict(arguments), **extra}
 
+    def veil(self, payload: bytes) -> Veil | None:
+        """What hides the declared secrets of a payload in texts; None where there are none."""
+        if not self.secrets.payload:
+            return None
+        return self.secrets.veil(read(payload, _ANYTHING))
+
     def load_item(self, payload: bytes) -> Any:
         """Decode the payload of a batch task type into its item; raises what `load` raises."""
         arguments, extra = self._read(payload)
@@ -217,7 +231,7 @@ class Signature:
         try:
             return self.item(**given, **extra) if self.item is not None else given
         except (TypeError, ValueError) as error:  # its __post_init__ refuses the values
-            raise self._invalid(str(error)) from error
+            raise self._veiled(self._invalid(str(error)), payload) from self._cause(error)
 
     def encode_result(self, value: object) -> bytes:
         """Encode what the function returned, or raise ResultInvalid if it does not fit."""
@@ -255,8 +269,20 @@ class Signature:
         return {**given, **kwargs}
 
     def _read(self, payload: bytes) -> tuple[msgspec.Struct, dict[str, object]]:
-        arguments = read(payload, self._payload, task_type=self.task_type)
-        return arguments, self._read_extra(payload, self._extra) if self._extra else {}
+        try:
+            arguments = read(payload, self._payload, task_type=self.task_type)
+            return arguments, self._read_extra(payload, self._extra) if self._extra else {}
+        except PayloadInvalid as error:
+            raise self._veiled(error, payload) from self._cause(error.__cause__)
+
+    def _veiled(self, error: PayloadInvalid, payload: bytes) -> PayloadInvalid:
+        """The same error with no secret in it, such as a value that is none of the allowed ones."""
+        veil = self.veil(payload)
+        return error if veil is None else self._invalid(veil(error.reason), error.field)
+
+    def _cause(self, error: BaseException | None) -> BaseException | None:
+        """What an error comes from, unless its own text may show a secret."""
+        return None if self.secrets.payload else error
 
     def _read_extra(self, payload: bytes, decoder: msgspec.json.Decoder[Any]) -> dict[str, object]:
         """Decode the fields that only **kwargs takes."""
@@ -331,6 +357,12 @@ def _default_of(field: msgspec.structs.FieldInfo) -> Any:
     if field.default_factory is msgspec.NODEFAULT:
         return field.default
     return msgspec.field(default_factory=field.default_factory)
+
+
+def _secrets(payload_type: Any, others: Sequence[Any], result: Any) -> Secrets:
+    """The places of secrets; where **others may be one, everything is taken for one."""
+    anywhere = [(None, *path) for hint in others for path in secret_paths(hint)]
+    return Secrets((*secret_paths(payload_type), *anywhere), secret_paths(result))
 
 
 def _decoder(task_type: str, what: str, hint: Any) -> msgspec.json.Decoder[Any]:

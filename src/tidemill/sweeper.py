@@ -1,4 +1,4 @@
-"""The loops that keep an engine in order: promote, reclaim, prune, look. Any node may run them.
+"""Loops that keep an engine in order: promote, reclaim, prune, watch, look. Any node may run them.
 
 An engine moves tasks only when it is asked to. Any number of sweepers may ask: each step is
 atomic, and what one has done the others do not find any more.
@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from tidemill.app import Tidemill
 from tidemill.app.repeating import repeat
-from tidemill.engine import Engine, Put
-from tidemill.events import QueueUnserved, TaskReclaimed, TaskTypeUnknown
+from tidemill.engine import Engine
+from tidemill.events import QueueUnserved, TaskReclaimed, TaskTypeUnknown, WorkerLost
 from tidemill.serving import Unserved, is_known, is_served, unserved
 from tidemill.task import DEFAULT_LEASE
-from tidemill.worker_record import KEPT_FOR, WORKER, WorkerRecord, described
+from tidemill.worker_record import WORKER, Silences, WorkerRecord, described, forgetting
 
 BATCH = 500
 """Tasks that one step handles at most, so that others get their turn at the engine."""
@@ -26,6 +26,9 @@ PROMOTE_WITHIN = 0.5
 RECLAIM_WITHIN = timedelta(seconds=4)
 """Between looks at expired leases, so that a lost task is back within its lease + 5 s."""
 
+WATCH_WITHIN = timedelta(seconds=3)
+"""Between looks at the workers' records, so that a killed one is named within its lease."""
+
 PRUNE_EVERY = 60.0
 LOOK_EVERY = 30.0
 
@@ -33,15 +36,18 @@ News = QueueUnserved | TaskTypeUnknown
 
 
 class Sweeper:
-    """Promotes due tasks, reclaims expired leases, prunes, and looks for what nobody would run.
+    """Promotes due tasks, reclaims expired leases, prunes, and looks after workers.
 
-    It emits `TaskReclaimed`, and `QueueUnserved` and `TaskTypeUnknown` for what two looks in a row
-    have found: workers that are just starting, or being replaced, are no news.
+    It emits `TaskReclaimed`, `WorkerLost` for a worker that it was the first to find, and
+    `QueueUnserved` and `TaskTypeUnknown` for what two looks in a row have found: workers that are
+    just starting, or being replaced, are no news.
     """
 
     def __init__(self, app: Tidemill, *, lease: timedelta = DEFAULT_LEASE) -> None:
         self._app = app
         self._reclaim_every = min(lease / 3, RECLAIM_WITHIN).total_seconds()
+        self._watch_every = min(lease / 10, WATCH_WITHIN).total_seconds()
+        self._silences = Silences()
         self._seen: set[News] = set()
         self._told: set[News] = set()
 
@@ -52,6 +58,7 @@ class Sweeper:
                 group.create_task(repeat(self._app, "promote", self._promote))
                 group.create_task(repeat(self._app, "reclaim", self._reclaim))
                 group.create_task(repeat(self._app, "prune", self._prune))
+                group.create_task(repeat(self._app, "watch", self._watch))
                 group.create_task(repeat(self._app, "stats", self._look))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
@@ -77,13 +84,21 @@ class Sweeper:
         # A pause in which others write, also while there is much to prune: 5,000 tasks a second.
         return 0.1 if pruned >= BATCH else _about(PRUNE_EVERY)
 
+    async def _watch(self, engine: Engine) -> float:
+        documents = await engine.documents(WORKER)
+        found = self._silences.look(documents, (await engine.marks([])).at)
+        marked = await engine.put([put for put, _ in found]) if found else []
+        for (_, lost), document in zip(found, marked, strict=True):
+            if document is not None:
+                self._app.bus.emit(WorkerLost(lost.name, lost.host, lost.pid, lost.running))
+        return _about(self._watch_every)
+
     async def _look(self, engine: Engine) -> float:
         stats = await engine.stats()
         documents = await engine.documents(WORKER)
         live = [each.worker for each in described(documents, stats.at) if each.live]
         self._tell(_news_of(unserved(stats, live)), live)
-        gone = [each for each in documents if stats.at - each.at > KEPT_FOR]
-        await engine.put([Put(WORKER, each.key, None, each.version) for each in gone])
+        await engine.put(forgetting(documents, stats.at))
         return _about(LOOK_EVERY)
 
     def _tell(self, found: set[News], live: Sequence[WorkerRecord]) -> None:

@@ -160,6 +160,10 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     retried_from: str | None = None
     headers: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        """All but what the payload says, which nobody is to find in a log."""
+        return _sized(self)
+
 
 class ClaimRef(msgspec.Struct, frozen=True):
     """Names one claim of one task. Token and claim id must both hold the lease for a verb to act.
@@ -182,6 +186,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     `max_attempts` the budget that a manual retry adds to it.
     `alone`: its worker died while it ran, so this attempt runs by itself in a child process.
     `crashes` counts the attempts that killed their child process so far.
+    `waited` is how long the task was due before it was claimed, by the engine's clock.
     """
 
     ref: ClaimRef
@@ -194,6 +199,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     alone: bool = False
     crashes: int = 0
+    waited: timedelta = timedelta()
     timeout: timedelta | None = None
     soft_timeout: timedelta | None = None
     user_id: str | None = None
@@ -201,6 +207,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     parent_id: str | None = None
     headers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        """All but what the payload says, which nobody is to find in a log."""
+        return _sized(self)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,6 +283,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
             and (each.number, each.ended_at) != (self.attempt, self.finished_at)
         )
 
+    def __repr__(self) -> str:
+        """All but what payload and result say, which nobody is to find in a log."""
+        return _sized(self)
+
     def as_new(self) -> NewTask:
         """What was enqueued, as far as the record tells, due at its present `run_at`.
 
@@ -302,3 +316,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
             retried_from=self.retried_from,
             headers=self.headers,
         )
+
+
+def _sized(value: msgspec.Struct) -> str:
+    """A representation in which bodies are their sizes."""
+    fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+    said = (
+        f"{name}=<{len(each)} bytes>" if isinstance(each, bytes) else f"{name}={each!r}"
+        for name, each in fields
+    )
+    return f"{type(value).__name__}({', '.join(said)})"

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.app.conftest import Hand
-from tidemill import Context, Retention, Tidemill
-from tidemill.api import create_api
+from tidemill import Context, Retention, Scope, Tidemill
+from tidemill.access import EVERYONE, FULL, Tenant
+from tidemill.api import Authenticate, create_api
 from tidemill.api.server import listen, serving, url_of
 from tidemill.clock import SystemClock
 from tidemill.ids import IdMaker
@@ -108,13 +109,22 @@ def application(url: str) -> Tidemill:
     return app
 
 
+async def key_header(
+    app: Tidemill, *scopes: Scope, tenant: Tenant = EVERYONE, name: str = "tests", **said: Any
+) -> dict[str, str]:
+    """The header of a new API key; without scopes one that may do everything."""
+    made = await app.keys.create(name, scopes or FULL, tenant=tenant, **said)
+    return {"Authorization": f"Bearer {made.text}"}
+
+
 @asynccontextmanager
-async def serve(app: Tidemill) -> AsyncIterator[Site]:
-    """A site of this application."""
+async def serve(app: Tidemill, authenticate: Authenticate | None = None) -> AsyncIterator[Site]:
+    """A site of this application, with a client that may do everything."""
     listening = listen("127.0.0.1", 0)
+    headers = await key_header(app) if authenticate is None else {}
     async with (
-        serving(create_api(app), listening, end=lambda: None),
-        httpx.AsyncClient(base_url=url_of(listening), timeout=30) as client,
+        serving(create_api(app, authenticate), listening, end=lambda: None),
+        httpx.AsyncClient(base_url=url_of(listening), headers=headers, timeout=30) as client,
     ):
         yield Site(app, client, url_of(listening))
     await app.close()

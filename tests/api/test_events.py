@@ -16,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 
+from tests.api.conftest import key_header
 from tidemill import Context, Settings, Tidemill, WorkerSettings
 from tidemill.api import create_api
 from tidemill.api import streams as streams_module
@@ -122,7 +123,7 @@ async def site(
     gates: dict[str, asyncio.Event] = {"open": asyncio.Event()}
     app = application(url, gates)
     api = create_api(app)
-    streams = api.state["streams"] = Streams(app, heartbeat=heartbeat)
+    streams = api.routes.state["streams"] = Streams(app, heartbeat=heartbeat)
     node = Node(app)
     working = asyncio.create_task(node.run()) if worker else None
     listening = listen("127.0.0.1", 0)
@@ -130,7 +131,9 @@ async def site(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     async with (
         serving(api, listening, end=streams.end),
-        httpx.AsyncClient(base_url=url_of(listening), timeout=WAIT) as client,
+        httpx.AsyncClient(
+            base_url=url_of(listening), headers=await key_header(app), timeout=WAIT
+        ) as client,
     ):
         yield Site(app, client, streams, gates)
     if working is not None:
@@ -364,7 +367,7 @@ async def test_a_client_that_does_not_read_is_ended_and_misses_nothing_when_it_c
             client.setblocking(False)
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, (here.client.base_url.host, here.client.base_url.port))
-            await loop.sock_sendall(client, b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            await loop.sock_sendall(client, _request(here, "/api/v1/events"))
             received = await loop.sock_recv(client, 100)
             (listener,) = here.streams.here()._listeners
             ids = []
@@ -424,6 +427,11 @@ async def _all(here: Site, path: str) -> list[Event]:
         return [event async for event in events]
 
 
+def _request(here: Site, path: str) -> bytes:
+    key = here.client.headers["authorization"]
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode()
+
+
 async def test_a_thousand_idle_subscribers_cost_less_than_100_mb(url: str) -> None:
     """The clients are bare sockets in this process, so that what grows is the server's part."""
     process = psutil.Process(os.getpid())
@@ -435,7 +443,7 @@ async def test_a_thousand_idle_subscribers_cost_less_than_100_mb(url: str) -> No
         connections = []
         for _ in range(1_000):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.write(_request(here, path))
             connections.append((reader, writer))
         async with asyncio.timeout(WAIT):
             for reader, _ in connections:

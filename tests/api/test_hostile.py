@@ -186,8 +186,9 @@ async def test_no_header_makes_the_server_fail(site: OpenSite) -> None:
 async def test_a_client_that_goes_away_is_missed_by_nobody(site: OpenSite, cut: int) -> None:
     body = b'{"task_type":"echo"}'
     head = b"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     async with site() as here:
+        head += _key(here)
+        whole = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
         for _ in range(20):
             _, writer = await asyncio.open_connection("127.0.0.1", _port(here))
             writer.write(whole[:cut])
@@ -200,13 +201,17 @@ async def _raw(here: Site, head: bytes, body: bytes = b"") -> int | None:
     """The status of an answer to these bytes; None where the connection was closed instead."""
     reader, writer = await asyncio.open_connection("127.0.0.1", _port(here))
     try:
-        writer.write(head + b"Connection: close\r\n\r\n" + body)
+        writer.write(head + _key(here) + b"Connection: close\r\n\r\n" + body)
         line = await asyncio.wait_for(reader.readline(), 30)
         return int(line.split()[1]) if line else None
     except ConnectionError:
         return None
     finally:
         writer.close()
+
+
+def _key(here: Site) -> bytes:
+    return f"Authorization: {here.client.headers['authorization']}\r\n".encode()
 
 
 def _port(here: Site) -> int:

@@ -85,7 +85,7 @@ class Kept:
         return Reply(201, {}, f"answer {len(self.seeds)}".encode())
 
     async def once(self, request: bytes = b"body") -> tuple[bytes, bool]:
-        reply, again = await self.keeper.once("key", request, self.run)
+        reply, again = await self.keeper.once("test", "key", request, self.run)
         self.keeper.stop()
         return reply.body, again
 
@@ -112,7 +112,7 @@ async def test_who_carries_on_after_an_outage_makes_the_same_tasks() -> None:
         raise EngineUnavailable
 
     with pytest.raises(EngineUnavailable):
-        await kept.keeper.once("key", b"body", fails)
+        await kept.keeper.once("test", "key", b"body", fails)
     with pytest.raises(Refused, match="another request"):
         await kept.once(b"another body")
     assert (await kept.once())[1] is False
@@ -130,7 +130,7 @@ async def test_a_request_whose_process_died_is_carried_on_after_a_while() -> Non
         await never.wait()
         raise AssertionError
 
-    hanging = asyncio.create_task(kept.keeper.once("key", b"body", hangs))
+    hanging = asyncio.create_task(kept.keeper.once("test", "key", b"body", hangs))
     await begun.wait()
     with pytest.raises(Refused, match="under way"):
         await kept.once()
@@ -149,7 +149,7 @@ async def test_what_is_surely_refused_frees_its_key() -> None:
         raise QueueFull("mail", 1, 1, 1)
 
     with pytest.raises(QueueFull):
-        await kept.keeper.once("key", b"body", refuses)
+        await kept.keeper.once("test", "key", b"body", refuses)
     assert await kept.once(b"another body") == (b"answer 1", False)
 
 

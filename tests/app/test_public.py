@@ -4,8 +4,9 @@ import inspect
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import tidemill
 import tidemill.events
+from tests.compiled import compiling_to
 from tidemill import Event, TidemillError
 
 NAMES = sorted(set(tidemill.__all__) - {"__version__"})
@@ -93,18 +95,23 @@ def test_importing_brings_nothing_heavy_along() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-def test_importing_takes_less_than_150_ms_of_cpu() -> None:
-    """Processor time of the best try: what else the machine does must not decide."""
-    tries = [_cpu_seconds("import tidemill") for _ in range(5)]
+def test_importing_takes_less_than_150_ms_of_cpu(tmp_path: Path) -> None:
+    """Processor time of the best try: what else the machine does must not decide.
+
+    Nor must whether this environment keeps compiled modules, as an installed package does.
+    """
+    kept = compiling_to(tmp_path)
+    _cpu_seconds("import tidemill", kept)
+    tries = [_cpu_seconds("import tidemill", kept) for _ in range(5)]
     while min(tries) >= 0.15 and len(tries) < 40:
-        tries.append(_cpu_seconds("import tidemill"))
-    bare = min(_cpu_seconds("") for _ in range(5))
+        tries.append(_cpu_seconds("import tidemill", kept))
+    bare = min(_cpu_seconds("", kept) for _ in range(5))
     print(f"import tidemill: {min(tries) * 1000:.0f} ms, of it Python itself {bare * 1000:.0f} ms")
     assert min(tries) < 0.15
 
 
-def _cpu_seconds(program: str) -> float:
+def _cpu_seconds(program: str, environment: Mapping[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

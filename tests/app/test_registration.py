@@ -59,11 +59,11 @@ def test_a_resource_that_does_not_yield_is_refused(app: Tidemill) -> None:
 async def test_listeners_are_called_in_the_order_of_subscription(app: Tidemill) -> None:
     called: list[str] = []
     app.on(TaskEnqueued)(lambda _: called.append("first"))
-    app.on(Event)(lambda _: called.append("any"))
+    app.on(Event)(lambda event: called.append(f"any {type(event).__name__}"))
     app.on(TaskEnqueued)(lambda _: called.append("second"))
     app.on(WorkerStarted)(lambda _: called.append("other"))
     await app.task(work).enqueue()
-    assert called == ["first", "second", "any"]
+    assert called == ["first", "second", "any TaskEnqueued", "any TasksEnqueued"]
 
 
 async def test_a_listener_that_raises_disturbs_nobody_and_is_logged(

@@ -10,6 +10,7 @@ import msgspec
 
 from tests.chaos.ledger import Ledger
 from tidemill import (
+    AlertSettings,
     Context,
     Defaults,
     LeaseLost,
@@ -18,6 +19,8 @@ from tidemill import (
     Settings,
     TaskCompleted,
     Tidemill,
+    WebhookSettings,
+    WorkerLost,
     WorkerSettings,
     WorkerStarted,
 )
@@ -44,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 2.5
     heartbeat: float = 0.5
     max_attempts: int = 50
+    alerts: AlertSettings = AlertSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -60,6 +65,8 @@ def build(plan: Plan) -> Tidemill:
     app = Tidemill(
         settings=Settings(
             url=plan.url,
+            alerts=plan.alerts,
+            webhooks=plan.webhooks,
             defaults=Defaults(max_attempts=plan.max_attempts),
             worker=WorkerSettings(
                 concurrency=plan.concurrency,
@@ -101,6 +108,10 @@ def build(plan: Plan) -> Tidemill:
     @app.on(LeaseLost)
     def lost(event: LeaseLost) -> None:
         ledger.write("lost", event.task_id, event.attempt)
+
+    @app.on(WorkerLost)
+    def missed(event: WorkerLost) -> None:
+        ledger.write("missed", note=event.worker)
 
     @app.on(ScheduleFired)
     def fired(event: ScheduleFired) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.chaos.alerts import Alerts, alerts
 from tests.chaos.chord import Chord, chord
 from tests.chaos.concurrency import Concurrency, concurrency
 from tests.chaos.contention import Contention, contention
@@ -49,5 +50,6 @@ CAMPAIGNS: Final = {
     "chord": Campaign(chord, Chord),
     "siblings": Campaign(siblings, Siblings, (*STORES, "memory")),
     "dag": Campaign(dag, Dag),
+    "alerts": Campaign(alerts, Alerts),
     "disk": Campaign(disk, Disk, ("sqlite",)),
 }

@@ -11,14 +11,15 @@ from typing import Literal
 
 import msgspec
 
-Phase = Literal["ready", "begin", "end", "settled", "lost", "fired", "error"]
+Phase = Literal["ready", "begin", "end", "settled", "lost", "fired", "error", "missed"]
 
 
 class Entry(msgspec.Struct, frozen=True):
     """One observation. `at` is in nanoseconds; `parent` is the process that started `pid`.
 
     A task function wrote `begin` and `end`; its worker wrote `settled` when the engine had told it
-    that the result is recorded, and a scheduler `fired` when it had enqueued the task.
+    that the result is recorded, and a scheduler `fired` when it had enqueued the task. The note of
+    `missed` is a worker that is not heard of any more.
     """
 
     phase: Phase

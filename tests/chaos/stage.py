@@ -165,7 +165,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, name: str, url: str, *, quiet: bool = False, **plan: float
+    folder: Path, name: str, url: str, *, quiet: bool = False, **plan: Any
 ) -> AsyncIterator[Stage]:
     """A stage on an empty store; in the end its workers are gone and its engine is closed."""
     fixed = {"url": url, "ledger": str(folder / "ledger"), "conductor": os.getpid()}

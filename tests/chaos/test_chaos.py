@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.alerts import Alerts
 from tests.chaos.campaigns import CAMPAIGNS
 from tests.chaos.chord import Chord
 from tests.chaos.concurrency import Concurrency
@@ -43,6 +44,8 @@ SHORT = {
     "concurrency": Concurrency(tasks=160, kills=2, used=0.3, lease=1, patience=60),
     "chord": Chord(tasks=150, kills=4, workers=2, lease=1, patience=60),
     "siblings": Siblings(rounds=40),
+    # How soon a worker is missed, beside other tests, says nothing.
+    "alerts": Alerts(workers=2, flood=0, failing=1, lease=4, late=20, patience=60),
     "dag": Dag(nodes=120, depth=10, workers=2, failing=4, patience=60),
     # How late they are beside other tests says nothing: lags are what the long form is for.
     "schedules": Schedules(spread=300, burst=300, seconds=9, kill_every=2, lag=10, lag_of_burst=10),

@@ -11,7 +11,14 @@ import pytest
 from tests.cli.conftest import APP, Shop
 from tests.docs.pages import ROOT
 
+JSON = ("-o", "json")
 AT = re.compile(r"the HTTP interface is at (?P<url>http://\S+)/api/v1")
+
+
+def key_of(shop: Shop) -> dict[str, str]:
+    """The header of a new key of the shop's engine."""
+    made = shop.call("key", "create", "tests", "--scope", "admin", "--scope", "payloads", *JSON)
+    return {"Authorization": f"Bearer {made.json['key']}"}
 
 
 def started(shop: Shop, *words: str) -> tuple["subprocess.Popen[str]", str]:
@@ -26,30 +33,37 @@ def _url(said: str) -> str:
 
 
 def test_the_interface_is_served_until_it_is_told_to_stop(shop: Shop) -> None:
-    process, url = started(shop, "-A", APP)
-    made = httpx.post(f"{url}/api/v1/tasks", json={"task_type": "add", "payload": {"a": 1}})
+    key = key_of(shop)
+    process = shop.start("api", "--port", "0", "-A", APP, until=None)
+    told = shop.hear(process, "the HTTP interface is at")
+    url = _url(told)
+    body = {"task_type": "add", "payload": {"a": 1}}
+    made = httpx.post(f"{url}/api/v1/tasks", json=body, headers=key)
     assert made.status_code == 201, made.text
     task_id = made.json()["task_id"]
     assert shop.call("task", "show", task_id, "-o", "json").json["state"] == "pending"
-    with httpx.stream("GET", f"{url}/api/v1/tasks/{task_id}/events") as stream:
+    with httpx.stream("GET", f"{url}/api/v1/tasks/{task_id}/events", headers=key) as stream:
         assert next(stream.iter_lines()) == "retry: 2000"
         said = shop.stop(process)  # although a stream is open
     assert (said.code, said.out) == (0, "")
-    assert "durability standard" in said.err
+    assert "durability standard" in told + said.err
 
 
 def test_without_an_application_it_reads_an_engine(shop: Shop) -> None:
     (task_id,) = shop.enqueue(shop.new(task_type="gone"))
     process, url = started(shop, "--engine", shop.url)
-    assert httpx.get(f"{url}/api/v1/tasks/{task_id}").json()["task_type"] == "gone"
+    found = httpx.get(f"{url}/api/v1/tasks/{task_id}", headers=key_of(shop))
+    assert found.json()["task_type"] == "gone"
     assert shop.stop(process).code == 0
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org", "192.0.2.1"])
-def test_it_listens_on_the_loopback_only(shop: Shop, host: str) -> None:
+def test_it_listens_on_the_loopback_only_as_long_as_nobody_has_credentials(
+    shop: Shop, host: str
+) -> None:
     said = shop.program("api", "-A", APP, "--host", host)
     assert (said.code, said.out) == (2, "")
-    assert "has no access control yet" in said.err
+    assert "there are no credentials: make an API key (tidemill key create)" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -63,10 +77,13 @@ def test_a_port_that_is_taken_is_told(shop: Shop) -> None:
 
 
 def test_what_a_proxy_strips_stands_in_the_addresses_of_answers(shop: Shop) -> None:
+    key = key_of(shop)
     process, url = started(shop, "-A", APP, "--root-path", "/mill")
-    made = httpx.post(f"{url}/api/v1/tasks", json={"task_type": "add", "payload": {"a": 1}})
+    body = {"task_type": "add", "payload": {"a": 1}}
+    made = httpx.post(f"{url}/api/v1/tasks", json=body, headers=key)
     assert made.headers["location"].startswith("/mill/api/v1/tasks/")
-    assert httpx.get(f"{url}/api/v1/openapi.json").json()["servers"] == [{"url": "/mill"}]
+    document = httpx.get(f"{url}/api/v1/openapi.json", headers=key)
+    assert document.json()["servers"] == [{"url": "/mill"}]
     assert shop.stop(process).code == 0
 
 
@@ -74,19 +91,22 @@ def test_the_file_says_where_it_listens(shop: Shop) -> None:
     (shop.folder / "tidemill.yaml").write_text(
         "app: shop:app\nserver: {host: localhost, port: 0, root_path: /x}\n", "utf-8"
     )
+    key = key_of(shop)
     process = shop.start("api", "-o", "jsonl", until=None)
     told = msgspec.json.decode(shop.hear(process, "ApiStarted"))
-    assert httpx.get(f"{told['url']}/api/v1/openapi.json").json()["servers"] == [{"url": "/x"}]
+    document = httpx.get(f"{told['url']}/api/v1/openapi.json", headers=key)
+    assert document.json()["servers"] == [{"url": "/x"}]
     assert shop.stop(process).code == 0
 
 
 def test_up_serves_it_beside_the_worker(shop: Shop) -> None:
+    key = key_of(shop)
     process = shop.start("up", "-A", APP, "--port", "0", until=None)
     url = _url(shop.hear(process, "is ready"))
     made = httpx.post(
         f"{url}/api/v1/tasks",
         json={"task_type": "add", "payload": {"a": 1}},
-        headers={"Prefer": "wait=30"},
+        headers={"Prefer": "wait=30"} | key,
         timeout=60,
     )
     assert made.json()["result"] == 2, made.text

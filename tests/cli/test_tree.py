@@ -2,19 +2,21 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tidemill
 from tests.cli.conftest import Shop
+from tests.compiled import compiling_to
 from tidemill.cli import main
 from tidemill.cli.texts import LANGUAGES, Say, texts_of
 from tidemill.cli.tree import command_tree
 
 COMMANDS = """
     up worker scheduler api enqueue status stats doctor migrate reindex prune backup restore openapi
-    task queue failed workflow schedule config bench
+    login task queue failed workflow schedule key webhook config inspect alert bench audit
 """.split()
 
 
@@ -69,15 +71,17 @@ def test_the_help_page_loads_nothing_that_it_does_not_need() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_help_page_takes_less_than_300_ms_of_a_processor() -> None:
+def test_the_help_page_takes_less_than_300_ms_of_a_processor(tmp_path: Path) -> None:
+    environment = compiling_to(tmp_path)
+    words = [sys.executable, "-m", "tidemill", "--help"]
+
     def once() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "tidemill", "--help"], capture_output=True, check=True
-        )
+        subprocess.run(words, capture_output=True, check=True, env=environment)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
+    once()
     assert min(once() for _ in range(3)) < 0.3
 
 

@@ -146,8 +146,8 @@ def test_durations_are_seconds_or_have_a_unit(file: Path, written: str, meant: f
         (
             "smtp: {}",
             (
-                "tidemill.yaml:1:1: there is no setting smtp: there are ai, app, database, engine, "
-                "redis, security, server, worker"
+                "tidemill.yaml:1:1: there is no setting smtp: there are ai, alerts, app, "
+                "database, engine, logs, metrics, redis, security, server, webhooks, worker"
             ),
         ),
         (
@@ -233,11 +233,11 @@ def test_a_mistake_is_told_with_its_place_and_what_is_right(
 
 def test_a_mistake_in_a_variable_is_told_by_its_name(file: Path) -> None:
     assert mistakes(file, "", TIDEMILL_WORKER__CONCURRENCY="many", TIDEMILL_WORKER__SIZE="1") == [
-        "TIDEMILL_WORKER__CONCURRENCY: worker.concurrency must be a whole number, not text",
+        "TIDEMILL_WORKER__CONCURRENCY: worker.concurrency must be a whole number or auto, not text",
         (
-            "TIDEMILL_WORKER__SIZE: there is no setting worker.size: there are child_memory_mib, "
-            "children, concurrency, grace, heartbeat, lease, max_memory_mib, max_tasks, queues, "
-            "stall, threads"
+            "TIDEMILL_WORKER__SIZE: there is no setting worker.size: there are child_max_tasks, "
+            "child_memory_mib, children, concurrency, grace, heartbeat, lease, max_memory_mib, "
+            "max_tasks, queues, stall, threads"
         ),
     ]
 

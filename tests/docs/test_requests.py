@@ -16,12 +16,16 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks, named
 from tidemill import Tidemill
+from tidemill.access import FULL
 from tidemill.api import create_api
 from tidemill.api.server import listen, serving, url_of
 from tidemill.node import Node
 
 SHOWN_AS = "localhost:8080"
 """How the documents name the server: where `tidemill api` listens by default."""
+
+KEY_SHOWN_AS = "$KEY"
+"""How they name the reader's API key."""
 
 APPLICATIONS = {
     ROOT / "docs/http-api.md": "tasks",
@@ -72,13 +76,14 @@ async def with_httpx(words: Sequence[str]) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def site(app: Tidemill) -> AsyncIterator[str]:
-    """Where an application is served, with a worker beside it as in `tidemill up`."""
+async def site(app: Tidemill) -> AsyncIterator[tuple[str, str]]:
+    """Where an application is served, with a worker beside it as in `tidemill up`, and a key."""
     listening, node = listen("127.0.0.1", 0), Node(app)
+    key = (await app.keys.create("reader", FULL)).text
     async with serving(create_api(app), listening, end=lambda: None):
         running = asyncio.create_task(node.run())
         try:
-            yield url_of(listening).removeprefix("http://")
+            yield url_of(listening).removeprefix("http://"), key
         finally:
             node.drain()
             await running
@@ -105,10 +110,12 @@ async def test_the_requests_of_a_page_are_answered_as_it_says(
         pytest.skip("curl is not installed; the same requests are sent with httpx")
     shown = list(requests(page))
     assert shown
-    async with site(application) as here:
+    async with site(application) as (here, key):
         for words, promised in shown:
             assert any(SHOWN_AS in word for word in words), words
-            status, body = await send([word.replace(SHOWN_AS, here) for word in words])
+            assert any(KEY_SHOWN_AS in word for word in words), words
+            sent = [word.replace(SHOWN_AS, here).replace(KEY_SHOWN_AS, key) for word in words]
+            status, body = await send(sent)
             expected = {int(promised)} if promised else range(200, 300)
             assert status in expected, f"curl {shlex.join(words)}: {status} {body}"
 

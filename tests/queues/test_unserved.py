@@ -9,6 +9,7 @@ from tidemill.ids import IdMaker
 from tidemill.sweeper import LOOK_EVERY, Sweeper
 from tidemill.testing.builders import new_task
 from tidemill.worker.presence import Presence
+from tidemill.worker.slots import Slots
 
 LOOK = timedelta(seconds=LOOK_EVERY)
 IDS = IdMaker()
@@ -30,7 +31,10 @@ class Scene:
 
     async def worker(self, name: str, *task_types: str, queues: tuple[str, ...] | None) -> Presence:
         settings = WorkerSettings(queues=queues)
-        presence = Presence(name, settings, task_types, running=lambda: 0)
+        slots = {"loop": Slots(1), "thread": Slots(1)}
+        presence = Presence(
+            name, settings, task_types, runs=tuple, slots=slots, draining=lambda: False
+        )
         await presence.tell(self.engine)
         return presence
 

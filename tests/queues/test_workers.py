@@ -1,11 +1,12 @@
 """Queues while workers run: new ones, changed ones, and what workers say of themselves."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,8 +24,13 @@ from tidemill import (
 )
 from tidemill.engine import Engine
 from tidemill.engines.memory import MemoryEngine
+from tidemill.task import Claim, ClaimRef
 from tidemill.testing import Fault, FlakyEngine, scripted
-from tidemill.worker import heartbeat
+from tidemill.worker import Worker, heartbeat
+from tidemill.worker.presence import held_tasks
+from tidemill.worker.run import Run
+from tidemill.worker.slots import Slots
+from tidemill.worker_record import SlotUse, WorkerState
 
 
 @asynccontextmanager
@@ -150,7 +156,11 @@ async def test_a_worker_says_what_it_is_while_it_lives(real_place: Open) -> None
                 3,
                 version("tidemill"),
             )
-            assert record.running == 0
+            assert (record.running, record.tasks, record.left_out) == (0, (), 0)
+            assert (record.state, record.adaptive, record.lost_since) == ("running", False, None)
+            assert (record.slots["loop"], record.slots["thread"]) == (SlotUse(7, 0), SlotUse(3, 0))
+            assert record.memory is not None
+            assert record.memory > 1_000_000
             assert record.started_at <= info.heard_at
         again = here.app()
         assert await again.workers() == [], "it ended in order"
@@ -171,8 +181,65 @@ async def test_it_says_so_again_with_how_many_tasks_it_holds(
                 while (info := await only(app)).worker.running != 2:  # noqa: ASYNC110  # written by another thread, which tells nobody
                     await asyncio.sleep(0)
             assert info.heard_at > first.heard_at
-            assert info.worker.started_at == first.worker.started_at
+            record = info.worker
+            assert record.started_at == first.worker.started_at
+            assert record.slots["loop"].used == 2
+            assert [(each.task_type, each.queue, each.attempt) for each in record.tasks] == [
+                ("stay", "q", 1)
+            ] * 2
+            begun = [info.started_at(each) for each in record.tasks]
+            assert all(at is not None and first.heard_at < at <= info.heard_at for at in begun)
+            async with asyncio.timeout(PATIENCE):
+                while (await only(app)).worker.loop_lag is None:  # noqa: ASYNC110  # the same
+                    await asyncio.sleep(0)
             await gate.let_go(2)
+
+
+async def test_a_worker_that_drains_says_so(real_place: Open) -> None:
+    async with real_place() as here:
+        app = here.app()
+        gate = Gate(app, "q")
+        worker = Worker(app)
+        running = asyncio.ensure_future(worker.run())
+        handle = await gate.task.enqueue()
+        await gate.until(inside=1)
+        worker.drain("a deploy")
+        async with asyncio.timeout(PATIENCE):
+            while (await only(app)).worker.state is not WorkerState.DRAINING:  # noqa: ASYNC110  # it tells nobody else
+                await asyncio.sleep(0)
+        await gate.let_go(1)
+        await handle.result(PATIENCE)
+        await running
+        assert await here.app().workers() == []
+
+
+async def test_a_record_names_a_hundred_tasks_that_run_and_a_hundred_reserved_ones() -> None:
+    slots, now = Slots(500), time.perf_counter()
+    runs = [_run(number, slots, now - number if number % 2 else None) for number in range(300)]
+    told = held_tasks(runs)
+    ages = [each.ran_for for each in told]
+    assert [age is None for age in ages] == [False] * 100 + [True] * 100
+    assert ages[:100] == sorted(ages[:100], key=lambda age: age or timedelta(), reverse=True)
+    assert told[0].id == "task 299"
+    few = held_tasks([_run(0, slots, None), _run(1, slots, now)])
+    assert [each.ran_for is None for each in few] == [False, True]
+
+
+def _run(number: int, slots: Slots, begun_at: float | None) -> Run:
+    claim = Claim(
+        ref=ClaimRef(f"task {number}", 1, "c", "q"),
+        task_type="stay",
+        queue="q",
+        priority=5,
+        payload=b"",
+        attempt=1,
+        attempt_limit=4,
+        max_attempts=4,
+    )
+    run = Run(claim, cast("Any", None), cast("Any", None))
+    if begun_at is not None:
+        run.begun, run.started = True, begun_at
+    return run
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -313,7 +313,7 @@ def test_decoding_is_strict_and_names_the_place(
         (b'{"a":1}', "not an envelope"),
         (b"\x02J\x00{}", "not an envelope of version 1"),
         (b"\x01P\x00{}", "codec 'P'"),
-        (b"\x01J\x02k7secret", "key 'k7'"),
+        (b"\x01J\x02k7secret", "the key k7"),
         (HEADER, "not JSON"),
         (HEADER + b"{", "not JSON"),
         (HEADER + b'"\xff"', "not JSON"),

@@ -46,7 +46,13 @@ class Facts:
 @asynccontextmanager
 async def working(app: Tidemill, **settings: Any) -> AsyncIterator[Worker]:
     """A worker that runs until the end of the block, and then drains."""
-    worker = Worker(app, WorkerSettings(**settings))
+    async with at_work(Worker(app, WorkerSettings(**settings))) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def at_work(worker: Worker) -> AsyncIterator[Worker]:
+    """Let a worker run until the end of the block, and then drain."""
     running = asyncio.ensure_future(worker.run())
     try:
         yield worker

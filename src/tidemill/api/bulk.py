@@ -1,6 +1,6 @@
 """Many submits in one request, each accepted or refused by itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +8,16 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from tidemill import app
+from tidemill.access import Scope
 from tidemill.api.bodies import RawTasks, SubmitTask, SubmitTasks
 from tidemill.api.limits import BULK_BODY
+from tidemill.api.owning import id_taken
 from tidemill.api.problems import Refused, invalid, problem_of
 from tidemill.api.reading import decoded
 from tidemill.api.repeating import id_for, once
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.api.submitting import call_of
+from tidemill.engine import TaskQuery
 from tidemill.errors import DuplicateUniqueKey, EngineError, QueueFull, TidemillError
 from tidemill.interface.problems import FieldProblem, Problem
 from tidemill.interface.tasks import SubmittedTask, SubmittedTasks
@@ -26,8 +29,10 @@ _decoder = msgspec.json.Decoder(SubmitTask)
     "POST",
     "/tasks/bulk",
     tag="tasks",
+    scope=Scope.SUBMIT,
+    tenants=True,
     answers={201: SubmittedTasks, 207: SubmittedTasks},
-    headers=("Idempotency-Key",),
+    headers=("Idempotency-Key", "traceparent"),
     documented_body=SubmitTasks,
     body_limit=BULK_BODY,
 )
@@ -35,10 +40,11 @@ async def submit_tasks(call: Call[Nothing, RawTasks]) -> Answer:
     """Submit many tasks. 201: all were accepted. 207: some were not, and say why."""
 
     async def run(seed: str | None) -> Answer:
-        items = [_item(call.app, raw, seed, n) for n, raw in enumerate(call.body.tasks)]
+        items = [_item(call, raw, seed, n) for n, raw in enumerate(call.body.tasks)]
         queues, told = _parted(items)
         for queue in queues.values():
             told |= {each.index: each for each in await _enqueue(call.app, queue)}
+        told |= await _not_theirs(call, queues)
         refused = sum(each.error is not None for each in told.values())
         record = SubmittedTasks(
             accepted=len(told) - refused,
@@ -59,10 +65,14 @@ class _Item(msgspec.Struct, frozen=True):
     id: UUID | None
 
 
-def _item(on: app.Tidemill, raw: msgspec.Raw, seed: str | None, index: int) -> _Item | Problem:
+def _item(
+    asked: Call[Nothing, RawTasks], raw: msgspec.Raw, seed: str | None, index: int
+) -> _Item | Problem:
+    on = asked.app
     try:
         wanted = decoded(raw, _decoder)
-        call = call_of(on, wanted, id_for(on, wanted, seed, index))
+        task_id = id_for(on, wanted, seed, index)
+        call = call_of(on, wanted, asked.access, task_id, trace=asked.trace)
     except Refused as error:
         return error.problem
     except TidemillError as error:
@@ -99,6 +109,23 @@ async def _enqueue(on: app.Tidemill, items: Sequence[_Item]) -> list[SubmittedTa
             return [_refused(item.index, problem_of(error)) for item in items]
         return [told for item in items for told in await _enqueue(on, [item])]
     return [_told(item, handle) for item, handle in zip(items, handles, strict=True)]
+
+
+async def _not_theirs(
+    asked: Call[Nothing, RawTasks], queues: Mapping[str, Sequence[_Item]]
+) -> dict[int, SubmittedTask]:
+    """What is refused because the id that a tenant chose is that of a task of others."""
+    tenant = asked.access.tenant
+    chosen = {str(each.id): each.index for queue in queues.values() for each in queue if each.id}
+    if tenant.everything or not chosen:
+        return {}
+    engine = await asked.app.engine()
+    page = await engine.find(TaskQuery(ids=tuple(chosen), limit=len(chosen)))
+    return {
+        chosen[task.id]: _refused(chosen[task.id], id_taken(task.id).problem)
+        for task in page.tasks
+        if not tenant.owns(task.user_id, task.project_id)
+    }
 
 
 def _told(item: _Item, handle: app.Handle[Any]) -> SubmittedTask:

@@ -10,10 +10,13 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tidemill.api.frames import Place, place_of, stats_frame, task_frame
+from tidemill.access import Access
+from tidemill.access import Scope as Needed
+from tidemill.api.frames import Place, frame, place_of, stats_frame, task_frame
 from tidemill.api.problems import invalid
 from tidemill.api.reading import query_of
-from tidemill.api.routing import Nothing, Operation
+from tidemill.api.routing import ACCESS, Nothing, Operation, admit
+from tidemill.api.services import Services
 from tidemill.api.streams import Listener, Stream, Streams, nothing_left
 from tidemill.engine import Engine, TaskQuery, Transition
 from tidemill.errors import TaskNotFound, TidemillError
@@ -91,11 +94,14 @@ async def _no_more(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 async def task_events(request: Request[Any, Any, Any]) -> ASGIApp:
     """Follow one task live."""
+    access = await _admitted(request, TASK_EVENTS)
     query_of(list(request.query_params.multi_items()), Nothing)
     streams: Streams = request.app.state["streams"]
     task_id = streams.app.handle(str(request.path_params["task_id"])).id
     engine = await streams.app.engine()
     task = await _task(engine, task_id)
+    if not access.tenant.owns(task.user_id, task.project_id):
+        raise TaskNotFound(task_id)
     listener = Listener(lambda entry: entry.task_id == task_id, task_id)
     place = _place(request)
     if place and task.state.final and await nothing_left(engine, place, listener):
@@ -112,6 +118,7 @@ async def task_events(request: Request[Any, Any, Any]) -> ASGIApp:
 
 async def events(request: Request[Any, Any, Any]) -> ASGIApp:
     """Follow all tasks live, or those that match."""
+    tenant = (await _admitted(request, EVENTS)).tenant
     query = query_of(list(request.query_params.multi_items()), EventsQuery)
     streams: Streams = request.app.state["streams"]
     queues, task_types, causes = map(_names, (query.queue, query.task_type, query.types))
@@ -127,11 +134,14 @@ async def events(request: Request[Any, Any, Any]) -> ASGIApp:
         )
 
     async def look(engine: Engine) -> tuple[object, Callable[[Place], bytes], bool]:
+        if not tenant.everything:
+            at = (await engine.marks([])).at
+            return None, lambda place: frame("state", Standing(at, ()), place), False
         stats = await engine.stats()
         return None, lambda place: stats_frame(stats, queues, task_types, place), False
 
     await streams.app.engine()  # that it cannot be reached is an answer, not a broken stream
-    stream = Stream(streams.app, streams.here(), Listener(wants), look)
+    stream = Stream(streams.app, streams.here(), Listener(wants, tenant=tenant), look)
     return EventStream(stream.frames(_place(request)))
 
 
@@ -148,6 +158,8 @@ TASK_EVENTS: Final = Operation(
     nothing more will come.
     """,
     tag="events",
+    scope=Needed.VIEW,
+    tenants=True,
     query=Nothing,
     body=Nothing,
     shape=Nothing,
@@ -166,9 +178,12 @@ EVENTS: Final = Operation(
     Each change is an event that is named for its cause; data are a Change. A client that comes back
     with `Last-Event-ID` misses nothing. `reset` says that changes were lost (then `state` has the
     counts of the queues, a Standing) or that the client was too slow (then the stream ends, and it
-    may come back).
+    may come back). Callers that are bound to a user or project are told of their own tasks only,
+    and their `state` counts nothing.
     """,
     tag="events",
+    scope=Needed.VIEW,
+    tenants=True,
     query=EventsQuery,
     body=Nothing,
     shape=Nothing,
@@ -189,6 +204,13 @@ def _handler(operation: Operation, function: Callable[..., Any]) -> HTTPRouteHan
         include_in_schema=False,
         name=operation.name,
     )(function)
+
+
+async def _admitted(request: Request[Any, Any, Any], operation: Operation) -> Access:
+    services: Services = request.app.state["services"].here()
+    await admit(request, services, operation)
+    access: Access = request.scope[ACCESS]  # type: ignore[typeddict-item]  # the gate's
+    return access
 
 
 async def _task(engine: Engine, task_id: str) -> Task:

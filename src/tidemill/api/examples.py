@@ -66,6 +66,21 @@ EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
     "CancelTask": {"reason": "no longer needed"},
     "RetryTask": {"payload": _PAYLOAD},
     "RetryGroup": {"rate": 50},
+    "CreateKey": {
+        "name": "mailer",
+        "scopes": ["submit", "payloads"],
+        "user_id": "ana",
+        "expires": 2_592_000,
+        "rate": "100/s",
+    },
+    "CreateSilence": {"seconds": 3600, "rule": "queue_pending", "reason": "a known outage"},
+    "CreateWebhook": {
+        "url": "https://example.org/hooks/tidemill",
+        "name": "billing",
+        "events": ["task.completed", "task.failed"],
+        "queue_names": ["processing"],
+    },
+    "ChangeWebhook": {"events": ["task.failed"], "is_active": True},
     "CreateQueue": {"name": "processing", "concurrency": 10, "rate": "100/m", "capacity": 10_000},
     "ChangeQueue": {"concurrency": 20, "rate": None},
     "CreateSchedule": {

@@ -14,13 +14,22 @@ PATIENCE: Final = 5
 """Seconds that the engine has to answer."""
 
 
-@route("GET", "/healthz", prefix="", tag=TAG, answers={200: Alive})
+@route("GET", "/healthz", prefix="", tag=TAG, scope=None, tenants=True, answers={200: Alive})
 async def get_health(_: Call[Nothing, Nothing]) -> Answer:
     """Tell that the process answers, without asking the engine."""
     return Answer(Alive())
 
 
-@route("GET", "/readyz", prefix="", tag=TAG, answers={200: Ready}, problems=(503,))
+@route(
+    "GET",
+    "/readyz",
+    prefix="",
+    tag=TAG,
+    scope=None,
+    tenants=True,
+    answers={200: Ready},
+    problems=(503,),
+)
 async def get_readiness(call: Call[Nothing, Nothing]) -> Answer:
     """Tell that the engine answers; 503 while it does not."""
     try:

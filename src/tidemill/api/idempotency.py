@@ -20,9 +20,10 @@ from tidemill.engine import Document, Put
 from tidemill.errors import EngineError, TidemillError
 from tidemill.ids import queue_mark
 from tidemill.interface.problems import FieldProblem
+from tidemill.sealing import unsealed
 
 KIND: Final = "idempotency"
-"""The kind of the documents, by the hash of the key."""
+"""The kind of the documents, by the hash of the key and of whose it is."""
 
 KEPT_FOR: Final = timedelta(hours=24)
 IN_FLIGHT_FOR: Final = timedelta(seconds=120)
@@ -71,13 +72,14 @@ class Idempotency:
         self._app = app
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def once(self, key: str, request: bytes, run: Run) -> tuple[Reply, bool]:
+    async def once(self, whose: str, key: str, request: bytes, run: Run) -> tuple[Reply, bool]:
         """Carry a request out, or answer what it was answered before (then the second is True).
 
-        `request` is what must be the same again. Raises `Refused`: 422 when the key was used for
-        another request, 409 while it is under way. What `run` raises is not kept.
+        Callers have keys of their own, and `whose` this one is. `request` is what must be the same
+        again. Raises `Refused`: 422 when the key was used for another request, 409 while it is
+        under way. What `run` raises is not kept.
         """
-        name, digest = _name(key), hashlib.sha256(request).hexdigest()
+        name, digest = _name(whose, key), hashlib.sha256(request).hexdigest()
         engine = await self._app.engine()
         self._begin_sweeping()
         mine = Kept(request=digest, seed=self._app.new_id(""))
@@ -86,7 +88,7 @@ class Idempotency:
             [found] = await engine.get(KIND, [name])
             if found is None:  # it was removed in between
                 raise _in_flight()
-            kept = _decoder.decode(found.body)
+            kept = _decoder.decode(unsealed(found.body))
             now = (await engine.marks(())).at
             if now - found.at <= KEPT_FOR:
                 if kept.request != digest:
@@ -169,12 +171,13 @@ def _is_old(document: Document, now: datetime) -> bool:
     return now - document.at > KEPT_FOR
 
 
-def _name(key: str) -> str:
+def _name(whose: str, key: str) -> str:
     if not 1 <= len(key) <= LONGEST_KEY:
         raise invalid(
             FieldProblem("Idempotency-Key", f"is a text of 1 to {LONGEST_KEY} characters")
         )
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+    told = f"{hashlib.sha256(whose.encode()).hexdigest()}/{key}"
+    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()
 
 
 def _in_flight() -> Exception:

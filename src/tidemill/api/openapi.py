@@ -15,6 +15,7 @@ from tidemill.api.routing import Nothing, Operation
 from tidemill.interface.problems import Problem
 
 _JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream"
 _REF: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -24,6 +25,9 @@ _PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "queue_name": "The name of a queue.",
     "name": "The name of a scheduled task.",
     "fingerprint": "The fingerprint of an error.",
+    "key_id": "The id of an API key.",
+    "webhook_id": "The id of a webhook.",
+    "silence_id": "The id of a silence.",
 }
 
 _HEADERS: Final[Mapping[str, str]] = {
@@ -33,7 +37,30 @@ _HEADERS: Final[Mapping[str, str]] = {
     "If-None-Match": "The ETag that was read: the answer is 304 when nothing has changed.",
     "Last-Event-ID": "The id of the last event that was received: what came after it follows.",
     "Prefer": "`wait=N`: answer when the task is final, or after N seconds (at most 60).",
+    "traceparent": "W3C Trace Context: the run of the task is a part of this trace.",
 }
+
+_SCHEMES: Final[Mapping[str, dict[str, str]]] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or a JWT signed with the server's secret.",
+    },
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "tidemill",
+        "description": "The session of a browser that used a login link. Behind TLS its name "
+        "begins with `__Host-` or `__Secure-`.",
+    },
+}
+"""How a caller shows who it is: one of these. `x-tidemill-scope` is what it needs besides."""
 
 _HEADER_LIMITS: Final[Mapping[str, dict[str, int]]] = {
     "Idempotency-Key": {"minLength": 1, "maxLength": LONGEST_KEY}
@@ -41,13 +68,15 @@ _HEADER_LIMITS: Final[Mapping[str, dict[str, int]]] = {
 
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The body is not JSON.",
+    401: "The request has no credentials, or none that are valid.",
+    403: "The credentials do not allow this, whether or not it exists.",
     404: "There is nothing of that name.",
     409: "The state of things does not allow that.",
     412: "It was changed since it was read.",
     413: "The body or the payload is too large.",
     415: "The body has another content type than application/json.",
     422: "A value is not valid; `errors` names the fields.",
-    429: "The queue is full.",
+    429: "The queue is full, or the credentials were used more often than their rate allows.",
     503: "The engine does not answer.",
 }
 
@@ -77,8 +106,10 @@ def document(operations: Iterable[Operation], *, version: str, root: str = "/") 
                 name: _with_example(name, schema)
                 for name, schema in components.items()
                 if name not in queries
-            }
+            },
+            "securitySchemes": _SCHEMES,
         },
+        "security": [{name: []} for name in _SCHEMES],
     }
 
 
@@ -122,6 +153,11 @@ def _operation(
         ],
         "responses": _responses(said, schemas),
     }
+    if said.scope is None:
+        made["security"] = []
+    else:
+        made["x-tidemill-scope"] = said.scope.value
+        made["x-tidemill-tenants"] = said.tenants
     if more.strip():
         made["description"] = " ".join(more.split())
     if said.shape is not Nothing:
@@ -174,7 +210,9 @@ def _responses(said: Operation, schemas: Mapping[Any, dict[str, Any]]) -> dict[s
         if shape is not None:
             schema = _schema(shape, schemas)
             made[str(status)]["content"] = {
-                said.media_type: {"schema": schema if said.media_type == _JSON else _event(schema)}
+                said.media_type: {
+                    "schema": _event(schema) if said.media_type == _EVENTS else schema
+                }
             }
     if "If-None-Match" in said.headers:
         made["304"] = {"description": "Nothing has changed since it was read."}
@@ -202,4 +240,5 @@ def _event(data: Mapping[str, Any]) -> dict[str, Any]:
 def _statuses(said: Operation) -> set[int]:
     """What it may answer besides what it is for: any may refuse a query that it does not know."""
     with_body = {400, 413, 415} if said.shape is not Nothing else set()
-    return {422, *said.problems, *with_body} | ({503} if said.asks_engine else set())
+    known = {401, 403, 429} if said.scope is not None else set()
+    return {422, *said.problems, *with_body, *known} | ({503} if said.asks_engine else set())

@@ -33,12 +33,16 @@ PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks on a pa
 Cursor = Annotated[str, Meta(max_length=100, description="The `next_cursor` of the page before.")]
 
 
-async def numbered(engine: Engine, query: TaskQuery, page: int, size: int) -> TaskPage:
-    """The page of that number."""
+async def numbered(engine: Engine, query: TaskQuery | None, page: int, size: int) -> TaskPage:
+    """The page of that number; a query of None finds nothing."""
     skipped = (page - 1) * size
     if skipped + size > MOST_COUNTED:
         raise invalid(
             FieldProblem("page", f"ends behind the first {MOST_COUNTED:,} tasks: use a cursor")
+        )
+    if query is None:
+        return TaskPage(
+            tasks=(), page=page, page_size=size, total=0, total_capped=False, next_cursor=None
         )
     head, cursor = await _walk(engine, query, None, skipped + size)
     total = await _total(engine, query)
@@ -60,9 +64,10 @@ async def numbered(engine: Engine, query: TaskQuery, page: int, size: int) -> Ta
     )
 
 
-async def after_cursor(engine: Engine, query: TaskQuery, cursor: str, size: int) -> TaskPage:
+async def after_cursor(engine: Engine, query: TaskQuery | None, cursor: str, size: int) -> TaskPage:
     """The page behind a cursor; the empty one stands before the newest task."""
-    tasks, following = await _walk(engine, query, _opened(cursor), size)
+    place = _opened(cursor)
+    tasks, following = await _walk(engine, query, place, size) if query else ([], None)
     return TaskPage(
         tasks=_records(tasks),
         page=None,

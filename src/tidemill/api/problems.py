@@ -6,6 +6,7 @@ the log only.
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -35,11 +36,15 @@ _STATUS: Final[Mapping[type[TidemillError], HTTPStatus]] = {
     errors.InvalidSchedule: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.PayloadInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownTaskType: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.OutboundRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TidemillError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -100,6 +105,8 @@ def _fields_of(error: TidemillError) -> tuple[FieldProblem, ...]:
             return (FieldProblem("payload", str(error)),)
         case errors.UnknownTaskType():
             return (FieldProblem("task_type", str(error)),)
+        case errors.OutboundRefused():
+            return (FieldProblem("url", str(error)),)
         case errors.InvalidSchedule():
             return (FieldProblem(_OF_SCHEDULE.get(error.field, "cron_expr"), str(error)),)
     return ()
@@ -123,6 +130,24 @@ _SLUGS: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
+def refusal_of(error: TidemillError | Refused) -> tuple[Problem, Mapping[str, str]]:
+    """An error as it is answered, with the headers that belong to it."""
+    if isinstance(error, Refused):
+        return error.problem, error.headers
+    problem = problem_of(error)
+    return problem, _headers_of(error, problem.status)
+
+
+def _headers_of(error: TidemillError, status: int) -> Mapping[str, str]:
+    match error:
+        case errors.Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer realm="tidemill"'}
+        case errors.RateLimited():
+            return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
+    later = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+    return _LATER if later else {}
+
+
 def handlers() -> dict[
     int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]
 ]:
@@ -139,8 +164,7 @@ def _tidemill(request: Request[Any, Any, Any], error: TidemillError) -> Response
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    later = problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
-    return _response(problem, _LATER if later else {})
+    return _response(problem, _headers_of(error, problem.status))
 
 
 def _http(_: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

@@ -5,8 +5,11 @@ from typing import Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from tidemill.access import Scope
+from tidemill.api.auditing import Change
 from tidemill.api.bodies import ChangeQueue, CreateQueue
 from tidemill.api.limits import Instant, checked_instants
+from tidemill.api.records.audit import difference
 from tidemill.api.records.queues import (
     purge_record,
     queue_record,
@@ -18,6 +21,18 @@ from tidemill.app.queues import QueueInfo
 from tidemill.interface.queues import PurgeRecord, QueueRecord, QueuesRecord, QueueStatsRecord
 
 TAG: Final = "queues"
+SETTINGS: Final = (
+    "paused",
+    "concurrency",
+    "worker_concurrency",
+    "rate",
+    "burst",
+    "capacity",
+    "weight",
+    "lease",
+    "changed",
+)
+"""What of a queue the audit tells, as it was and as it is."""
 
 
 class Purge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,16 +46,32 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         checked_instants(self.until)
 
 
-@route("POST", "/queues", tag=TAG, answers={201: QueueRecord}, problems=(409,))
+@route(
+    "POST",
+    "/queues",
+    tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=False,
+    answers={201: QueueRecord},
+    problems=(409,),
+)
 async def create_queue(call: Call[Nothing, CreateQueue]) -> Answer:
     """Create a queue. Workers that serve all queues serve it at once."""
     info = await call.app.queues.create(call.body.name, **queue_options(call.body))
-    answer = _answer(info)
     location = {"Location": call.address(f"/queues/{info.name}")}
-    return Answer(answer.value, 201, answer.version, location)
+    change = Change(subject={"queue_name": info.name})
+    return Answer(queue_record(info), 201, str(info.version), location, change=change)
 
 
-@route("GET", "/queues", tag=TAG, answers={200: QueuesRecord}, headers=("If-None-Match",))
+@route(
+    "GET",
+    "/queues",
+    tag=TAG,
+    scope=Scope.VIEW,
+    tenants=False,
+    answers={200: QueuesRecord},
+    headers=("If-None-Match",),
+)
 async def list_queues(call: Call[Nothing, Nothing]) -> Answer:
     """List the queues by name."""
     found = await call.app.queues.list()
@@ -51,6 +82,8 @@ async def list_queues(call: Call[Nothing, Nothing]) -> Answer:
     "GET",
     "/queues/{queue_name}",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=False,
     answers={200: QueueRecord},
     problems=(404,),
     headers=("If-None-Match",),
@@ -64,6 +97,8 @@ async def get_queue(call: Call[Nothing, Nothing]) -> Answer:
     "GET",
     "/queues/{queue_name}/stats",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=False,
     answers={200: QueueStatsRecord},
     problems=(404,),
     headers=("If-None-Match",),
@@ -78,83 +113,102 @@ async def get_queue_stats(call: Call[Nothing, Nothing]) -> Answer:
     "PATCH",
     "/queues/{queue_name}",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=False,
     answers={200: QueueRecord},
     problems=(404, 409, 412),
     headers=("If-Match",),
 )
 async def change_queue(call: Call[Nothing, ChangeQueue]) -> Answer:
     """Change the limits of a queue; they hold from the next claim."""
-    name, version = await _meant(call)
-    changed = await call.app.queues.change(name, if_version=version, **queue_options(call.body))
-    return _answer(changed)
+    before, version = await _meant(call)
+    options = queue_options(call.body)
+    changed = await call.app.queues.change(before.name, if_version=version, **options)
+    return _answer(changed, before)
 
 
 @route(
     "POST",
     "/queues/{queue_name}/reset",
     tag=TAG,
+    scope=Scope.ADMIN,
+    tenants=False,
     answers={200: QueueRecord},
     problems=(404, 409, 412),
     headers=("If-Match",),
 )
 async def reset_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Take changes back: the limits are as the application's code declares them."""
-    name, version = await _meant(call)
-    return _answer(await call.app.queues.reset(name, if_version=version))
+    before, version = await _meant(call)
+    return _answer(await call.app.queues.reset(before.name, if_version=version), before)
 
 
 @route(
     "POST",
     "/queues/{queue_name}/pause",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=False,
     answers={200: QueueRecord},
     problems=(404, 412),
     headers=("If-Match",),
 )
 async def pause_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Start no more of its tasks until it is resumed; what runs goes on."""
-    name, version = await _meant(call)
-    return _answer(await call.app.queues.pause(name, if_version=version))
+    before, version = await _meant(call)
+    return _answer(await call.app.queues.pause(before.name, if_version=version), before)
 
 
 @route(
     "POST",
     "/queues/{queue_name}/resume",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=False,
     answers={200: QueueRecord},
     problems=(404, 412),
     headers=("If-Match",),
 )
 async def resume_queue(call: Call[Nothing, Nothing]) -> Answer:
     """Start its tasks again."""
-    name, version = await _meant(call)
-    return _answer(await call.app.queues.resume(name, if_version=version))
+    before, version = await _meant(call)
+    return _answer(await call.app.queues.resume(before.name, if_version=version), before)
 
 
-@route("POST", "/queues/{queue_name}/purge", tag=TAG, answers={200: PurgeRecord}, problems=(404,))
+@route(
+    "POST",
+    "/queues/{queue_name}/purge",
+    tag=TAG,
+    scope=Scope.ADMIN,
+    tenants=False,
+    answers={200: PurgeRecord},
+    problems=(404,),
+)
 async def purge_queue(call: Call[Purge, Nothing]) -> Answer:
     """Cancel the tasks of a queue that wait; running ones go on."""
     wanted = call.query
     found = await call.app.queues.purge(
         call.named("queue_name"), dry_run=wanted.dry_run, until=wanted.until
     )
-    return Answer(purge_record(found, dry_run=wanted.dry_run))
+    change = None if wanted.dry_run else Change(after={"cancelled": found.cancelled})
+    return Answer(purge_record(found, dry_run=wanted.dry_run), change=change)
 
 
 async def _meant(
     call: Call[Nothing, ChangeQueue] | Call[Nothing, Nothing],
-) -> tuple[str, int | None]:
-    """The name of the queue, and the version that `If-Match` binds its change to."""
-    name = call.named("queue_name")
-
-    async def present() -> int:
-        return (await call.app.queues.get(name)).version
-
-    return name, await call.version(present)
+) -> tuple[QueueInfo, int | None]:
+    """The queue as it is, and the version that `If-Match` binds its change to."""
+    info = await call.app.queues.get(call.named("queue_name"))
+    return info, call.version(info.version)
 
 
-def _answer(info: QueueInfo) -> Answer:
-    return Answer(queue_record(info), version=str(info.version))
+def _answer(info: QueueInfo, before: QueueInfo | None = None) -> Answer:
+    record = queue_record(info)
+    if before is None:
+        return Answer(record, version=str(info.version))
+    was, now = difference(queue_record(before), record, SETTINGS)
+    change = Change(before=was, after=now) if was else None
+    return Answer(record, version=str(info.version), change=change)
 
 
 HANDLERS: list[HTTPRouteHandler] = [

@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tidemill.access import Access
 from tidemill.api.bodies import SubmitTask
 from tidemill.api.idempotency import Reply, nth_id
+from tidemill.api.owning import mark_of
+from tidemill.api.records.tasks import without_payloads
 from tidemill.api.routing import Answer, Call
 from tidemill.app import Tidemill
 
@@ -25,9 +28,15 @@ async def once(call: Call[Any, Any], run: Run) -> Answer:
         return Reply(answer.status, answer.headers, answer.body)
 
     same = f"{call.request.method} {call.request.url.path}\n".encode() + call.raw
-    found, again = await call.services.idempotency.once(key, same, reply)
+    found, again = await call.services.idempotency.once(_whose(call.access), key, same, reply)
     told = {"Idempotency-Replayed": "true"} if again else {}
-    return Answer(status=found.status, headers=found.headers | told, kept=found.body)
+    body = found.body if call.payloads else without_payloads(found.body)
+    return Answer(status=found.status, headers=found.headers | told, kept=body)
+
+
+def _whose(access: Access) -> str:
+    """Whose key it is: the same text from other credentials, or for others, is another one."""
+    return f"{access.subject}\n{mark_of(access.tenant)}"
 
 
 def id_for(app: Tidemill, wanted: SubmitTask, seed: str | None, number: int = 0) -> str | None:

@@ -14,18 +14,26 @@ from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Empty
 
+from tidemill.access import Access, Scope
 from tidemill.api import etags
+from tidemill.api.auditing import Change
 from tidemill.api.limits import SMALL_BODY
+from tidemill.api.owning import outside
+from tidemill.api.problems import Refused
 from tidemill.api.reading import body_of, query_of
 from tidemill.api.services import Services
+from tidemill.api.traces import carried
 from tidemill.app import Tidemill
-from tidemill.errors import ChangedMeanwhile
+from tidemill.errors import ChangedMeanwhile, Forbidden, Unauthenticated
+from tidemill.task import Task
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 B = TypeVar("B", bound=msgspec.Struct)
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 PREFIX: Final = "/api/v1"
+ACCESS: Final = "tidemill.access"
+"""Where the gate leaves the caller's `Access` in the scope of a request."""
 
 _JSON: Final = "application/json"
 _encode: Final = msgspec.json.Encoder().encode
@@ -53,6 +61,26 @@ class Call(Generic[Q, B]):
         """The application that the request is about."""
         return self.services.app
 
+    @property
+    def access(self) -> Access:
+        """What the caller proved to the gate."""
+        access: Access = self.request.scope[ACCESS]  # type: ignore[typeddict-item]  # the gate's
+        return access
+
+    @property
+    def payloads(self) -> bool:
+        """Whether the caller may see payloads and results."""
+        return self.access.may(Scope.PAYLOADS)
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """The trace that it belongs to, as headers of the tasks that it makes."""
+        return carried(self.app, self.request.headers)
+
+    async def task(self, task_id: str) -> Task:
+        """The record of a task with all details; raises `TaskNotFound` for one of others too."""
+        return await self.services.read(task_id, self.access.tenant)
+
     def named(self, name: str) -> str:
         """A part of the path."""
         return str(self.request.path_params[name])
@@ -65,7 +93,7 @@ class Call(Generic[Q, B]):
         """Where another resource of this API is found, below whatever it is mounted under."""
         return f"{self.request.scope.get('root_path', '').rstrip('/')}{PREFIX}{path}"
 
-    async def version(self, present: Callable[[], Awaitable[int]]) -> int | None:
+    def version(self, present: int) -> int | None:
         """The version that a change is bound to by `If-Match`: the present one, which it names.
 
         None where any will do. Raises `ChangedMeanwhile` where the present one is not named.
@@ -73,16 +101,20 @@ class Call(Generic[Q, B]):
         named = etags.versions(self.header("if-match"))
         if named is None:
             return None
-        version = await present()
-        if str(version) not in named:
+        if str(present) not in named:
             raise ChangedMeanwhile("it")
-        return version
+        return present
+
+
+NO_MORE: Final = Change()
+"""What the audit tells of a change that its request says all of."""
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What a route answers. `status` of None is the first that the route names.
 
-    `version` is what `If-Match` compares; `kept` are bytes that were encoded before.
+    `version` is what `If-Match` compares; `kept` are bytes that were encoded before. `change` is
+    what the audit tells besides the request, None where nothing was changed.
     """
 
     value: Any = None
@@ -90,6 +122,7 @@ class Answer(msgspec.Struct, frozen=True):
     version: str = ""
     headers: dict[str, str] = {}
     kept: bytes | None = None
+    change: Change | None = NO_MORE
 
     @property
     def body(self) -> bytes:
@@ -102,7 +135,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """A route as it is documented. `answers` are the shapes by status, None for no body.
 
-    `shape` is that of the body as clients write it, `body` as the function reads it.
+    `shape` is that of the body as clients write it, `body` as the function reads it. Callers need
+    the `scope`, None for none; `tenants` may use it too, for what is theirs.
     """
 
     method: Method
@@ -110,6 +144,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     text: str
     tag: str
+    scope: Scope | None
+    tenants: bool
     query: type[msgspec.Struct]
     body: type[msgspec.Struct]
     shape: type[msgspec.Struct]
@@ -120,6 +156,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = _JSON
     asks_engine: bool = True
 
+    @property
+    def audited(self) -> bool:
+        """Whether it leaves an entry in the audit: submitted tasks carry who submitted them."""
+        return self.method != "GET" and self.scope not in {None, Scope.SUBMIT}
+
 
 Function = Callable[[Call[Any, Any]], Awaitable[Answer]]
 
@@ -129,6 +170,8 @@ def route(
     path: str,
     *,
     tag: str,
+    scope: Scope | None,
+    tenants: bool,
     answers: Mapping[int, type | None],
     problems: tuple[int, ...] = (),
     headers: tuple[str, ...] = (),
@@ -137,6 +180,10 @@ def route(
     prefix: str = PREFIX,
 ) -> Callable[[Function], HTTPRouteHandler]:
     """Declare a route; `path`, below `prefix`, has its parameters in braces.
+
+    Callers need the `scope`; None opens it to everybody, also without credentials. `tenants` says
+    whether callers that are bound to a user or project may use it: then it has to see to it that
+    they reach nothing but theirs.
 
     `problems` are the statuses that it answers besides those that any route may, `headers` the
     request headers that it understands. `body_limit` is in bytes; None is the application's limit
@@ -154,6 +201,8 @@ def route(
             name=function.__name__,
             text=(function.__doc__ or "").strip(),
             tag=tag,
+            scope=scope,
+            tenants=tenants,
             query=query,
             body=body,
             answers=answers,
@@ -183,6 +232,8 @@ def _handler(operation: Operation, function: Function, body_limit: int | None) -
     usual = next(iter(operation.answers))
 
     async def respond(request: Request[Any, Any, Any]) -> Response[Any]:
+        services: Services = request.app.state["services"].here()
+        await admit(request, services, operation)
         given = request.query_params.multi_items()
         query = query_of(list(given), operation.query)
         raw = b"" if decoder is None else await request.body()
@@ -191,9 +242,14 @@ def _handler(operation: Operation, function: Function, body_limit: int | None) -
             if decoder is None
             else body_of(raw, request.headers.get("content-type"), decoder)
         )
-        services: Services = request.app.state["services"].here()
-        answer = await function(Call(services, request, query, body, raw))
-        return _response(request, answer, answer.status or usual)
+        call = Call(services, request, query, body, raw)
+        answer = await function(call)
+        status = answer.status or usual
+        if operation.audited and answer.change is not None:
+            await services.auditing.changed(
+                request, call.access, operation.name, status, answer.change
+            )
+        return _response(request, answer, status)
 
     return HTTPRouteHandler(
         f"{operation.prefix}{operation.path}".replace("}", ":str}"),
@@ -204,6 +260,29 @@ def _handler(operation: Operation, function: Function, body_limit: int | None) -
         name=operation.name,
         request_max_body_size=Empty if body_limit is None else body_limit,
     )(respond)
+
+
+async def admit(request: Request[Any, Any, Any], services: Services, operation: Operation) -> None:
+    """Raise what refuses a caller, before anything of the request is read or looked for.
+
+    So a refusal cannot tell whether a thing exists: `Unauthenticated`, `Forbidden`, or `Refused` of
+    a tenant where there is nothing for tenants.
+    """
+    if operation.scope is None:
+        return
+    access: Access | None = request.scope.get(ACCESS)  # type: ignore[assignment]  # the gate's
+    if access is None:
+        raise Unauthenticated
+    refusal: Forbidden | Refused | None = None
+    if not access.may(operation.scope):
+        refusal = Forbidden(operation.scope.value)
+    elif not (operation.tenants or access.tenant.everything):
+        refusal = outside()
+    if refusal is None:
+        return
+    if operation.audited:
+        await services.auditing.refused(request, access, operation.name, HTTPStatus.FORBIDDEN)
+    raise refusal
 
 
 def _response(request: Request[Any, Any, Any], answer: Answer, status: int) -> Response[Any]:

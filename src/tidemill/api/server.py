@@ -15,18 +15,19 @@ GRACE: Final = 10
 """Seconds that requests which are under way may take when the server stops."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open a socket on the loopback; port 0 takes a free one.
+def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
+    """Open a socket; port 0 takes a free one.
 
-    Raises `ConfigError` for another host, as long as there is no access control, and for an address
+    Others than this machine can reach it only if it is `guarded`: if somebody has credentials, and
+    nobody gets in without. Raises `ConfigError` for another host that is not, and for an address
     that cannot be had.
     """
-    if host not in LOOPBACK:
+    if host not in LOOPBACK and not guarded:
         raise ConfigError(
-            f"the HTTP API has no access control yet and listens on 127.0.0.1, ::1 or localhost "
-            f"only, not on {host}: put a proxy that checks who asks before it"
+            f"nobody could use the HTTP interface on {host}, as there are no credentials: make an "
+            "API key (tidemill key create) or set server.jwt.secret first, or listen on 127.0.0.1"
         )
-    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return _opened(family, host, port)
     except OSError as error:
@@ -47,9 +48,15 @@ def _opened(family: socket.AddressFamily, host: str, port: int) -> socket.socket
     return listening
 
 
+def is_local(listening: socket.socket) -> bool:
+    """Whether only this machine can connect."""
+    return listening.getsockname()[0] in LOOPBACK
+
+
 def url_of(listening: socket.socket) -> str:
-    """How a browser on this machine reaches it."""
+    """How a program on this machine reaches it."""
     host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -67,6 +74,7 @@ async def serving(
         http="httptools",
         ws="none",
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         root_path=root_path,

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+from tidemill.access import Tenant
+from tidemill.api.auditing import Auditing
 from tidemill.api.idempotency import Idempotency
 from tidemill.api.joining import Joined
 from tidemill.app import Call, Handle, Tidemill
 from tidemill.engine import TaskQuery
 from tidemill.errors import TaskNotFound
+from tidemill.observe.reading import Metering
 from tidemill.task import Task
+
+T = TypeVar("T")
 
 
 class Services:
@@ -19,6 +24,8 @@ class Services:
     def __init__(self, app: Tidemill) -> None:
         self.app = app
         self.idempotency = Idempotency(app)
+        self.metering = Metering(app)
+        self.auditing = Auditing(app)
         self._enqueues: Joined[Call[Any], Handle[Any]] = Joined(app.enqueue_many)
         self._reads: Joined[str, Task | None] = Joined(self._found)
 
@@ -29,10 +36,10 @@ class Services:
             return await self.app.enqueue(call)
         return await self._enqueues.call(call)
 
-    async def read(self, task_id: str) -> Task:
-        """The record of a task with all details; raises `TaskNotFound`."""
+    async def read(self, task_id: str, tenant: Tenant) -> Task:
+        """The record of a task with all details; raises `TaskNotFound`, also for one of others."""
         task = await self._reads.call(self.app.handle(task_id).id)
-        if task is None:
+        if task is None or not tenant.owns(task.user_id, task.project_id):
             raise TaskNotFound(task_id)
         return task
 
@@ -48,15 +55,15 @@ class Services:
         return [found.get(each) for each in ids]
 
 
-class Everywhere:
-    """The services of the running event loop, made when a loop first asks for them."""
+class Everywhere(Generic[T]):
+    """What each event loop has one of, made when it first asks for it."""
 
-    def __init__(self, make: Callable[[], Services]) -> None:
+    def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Services] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
 
-    def here(self) -> Services:
-        """Those of the running event loop."""
+    def here(self) -> T:
+        """That of the running event loop."""
         loop = asyncio.get_running_loop()
         found = self._by_loop.get(loop)
         if found is None:

@@ -7,6 +7,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
+from tidemill.access import Scope
 from tidemill.api.limits import Instant, Name, checked_instants
 from tidemill.api.records.statistics import points_record, statistics_record
 from tidemill.api.routing import Answer, Call, Nothing, route
@@ -56,6 +57,8 @@ class RangeOverTime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     "GET",
     "/tasks/statistics",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=False,
     answers={200: StatisticsRecord},
     headers=("If-None-Match",),
 )
@@ -72,6 +75,8 @@ async def get_statistics(call: Call[Range, Nothing]) -> Answer:
     "GET",
     "/tasks/statistics/over-time",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=False,
     answers={200: PointsRecord},
     headers=("If-None-Match",),
 )

@@ -24,6 +24,7 @@ from datetime import timedelta
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from tidemill.access import EVERYONE, Tenant
 from tidemill.api.frames import (
     RETRY,
     Place,
@@ -34,6 +35,7 @@ from tidemill.api.frames import (
     told,
     unseen,
 )
+from tidemill.api.owners import Owners
 from tidemill.app import Tidemill
 from tidemill.backoff import exponential
 from tidemill.engine import Engine, FeedPage, Transition
@@ -81,13 +83,33 @@ Written = tuple[list[bytes], bool]
 
 
 class Listener:
-    """One subscriber's line, and what it wants of the feed: one task, or what `wants` says."""
+    """One subscriber's line, and what it wants of the feed: one task, or what `wants` says.
 
-    __slots__ = ("_line", "_news", "cut", "ended", "laps", "seen", "slow", "task_id", "wants")
+    Of all tasks it is told of those that its tenant owns.
+    """
 
-    def __init__(self, wants: Callable[[Transition], bool], task_id: str | None = None) -> None:
+    __slots__ = (
+        "_line",
+        "_news",
+        "cut",
+        "ended",
+        "laps",
+        "seen",
+        "slow",
+        "task_id",
+        "tenant",
+        "wants",
+    )
+
+    def __init__(
+        self,
+        wants: Callable[[Transition], bool],
+        task_id: str | None = None,
+        tenant: Tenant = EVERYONE,
+    ) -> None:
         self.wants = wants
         self.task_id = task_id
+        self.tenant = tenant
         self.seen: set[Transition] | None = None
         self.laps = 0
         self.cut = self.slow = self.ended = False
@@ -139,6 +161,7 @@ class Fanout:
         self._of_task: dict[str, set[Listener]] = {}
         self._of_all: set[Listener] = set()
         self._listeners: set[Listener] = set()
+        self.owners = Owners(app)
         self._running: tuple[asyncio.Task[None], ...] = ()
         self._begun: asyncio.Future[None] | None = None
         self.cursor = ""
@@ -320,7 +343,7 @@ class Stream:
             if not page.entries:
                 break
             self._seen.extend(page.entries)
-            yield self._wanted([Item(each) for each in unseen(place, page)])
+            yield await self._wanted([Item(each) for each in unseen(place, page)])
             place = Place(page.cursor)
         self._listener.caught_up(set(self._seen))
         self._seen.clear()
@@ -332,22 +355,33 @@ class Stream:
             items = await listener.take()
             if listener.seen:
                 items = [each for each in items if not each.told_before(listener.seen)]
-            frames, final = self._wanted(items)
+            frames, final = await self._wanted(items)
             if listener.slow:
                 frames, final = [*frames, reset_frame("slow")], True
             yield frames, final or listener.ended
         listener.cut = False
 
-    def _wanted(self, items: Sequence[Item]) -> Written:
+    async def _wanted(self, items: Sequence[Item]) -> Written:
         """The frames of the wanted items, up to the one that nothing can follow."""
         frames: list[bytes] = []
-        for each in items:
+        for each in await self._owned(items):
             entry = each.entry
             if entry is None or self._listener.wants(entry):
                 frames.append(each.frame)
                 if entry and self._listener.task_id is not None and entry.state.final:
                     return frames, True
         return frames, False
+
+    async def _owned(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Those that tell of nobody else's tasks."""
+        tenant = self._listener.tenant
+        if tenant.everything:
+            return items
+        ids = {
+            each.entry.task_id for each in items if each.entry and self._listener.wants(each.entry)
+        }
+        owned = await self._fanout.owners.owned(tenant, ids)
+        return [each for each in items if each.entry is None or each.entry.task_id in owned]
 
 
 async def page_at(engine: Engine, cursor: str) -> FeedPage:

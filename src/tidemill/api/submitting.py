@@ -1,28 +1,48 @@
 """From what a client submits to a call that the application enqueues."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from tidemill.access import Access
 from tidemill.api.bodies import ChangeQueue, ChangeSchedule, CreateQueue, SubmitTask
+from tidemill.api.owning import owner_for, submitted
 from tidemill.app import Call, Options, Tidemill
 from tidemill.clock import duration
 from tidemill.keys import Unique
 
 
-def call_of(app: Tidemill, wanted: SubmitTask, task_id: str | None = None) -> Call[Any]:
-    """The call that a submit describes; `task_id` is the one to have where the client chose none.
+def call_of(
+    app: Tidemill,
+    wanted: SubmitTask,
+    access: Access,
+    task_id: str | None = None,
+    *,
+    trace: Mapping[str, str] | None = None,
+) -> Call[Any]:
+    """The call that a caller's submit describes, as a task of its own user and project.
 
-    Raises `UnknownTaskType`, `PayloadInvalid`, `PayloadTooLarge` and `ConfigError`.
+    `task_id` is the one to have where the client chose none, `trace` are headers that carry the
+    trace of the request. Raises `UnknownTaskType`,
+    `PayloadInvalid`, `PayloadTooLarge`, `ConfigError`, and `Refused` for the user or the project of
+    others.
     """
+    user_id, project_id = owner_for(access.tenant, wanted.user_id, wanted.project_id)
     task_type = app.function(wanted.task_type).task_type
     payload = task_type.signature.bind((), wanted.payload)
-    return Call(app, task_type, _options(wanted, task_id), payload)
+    said = _options(wanted, task_id, user_id, project_id)
+    beside = submitted(access)
+    if trace:
+        beside = msgspec.structs.replace(beside, headers={**(beside.headers or {}), **trace})
+    return Call(app, task_type, said.over(beside), payload)
 
 
-def _options(wanted: SubmitTask, task_id: str | None) -> Options:
+def _options(
+    wanted: SubmitTask, task_id: str | None, user_id: str | None, project_id: str | None
+) -> Options:
     chosen = str(wanted.id) if wanted.id else task_id
     return Options(
         id=chosen,
@@ -35,8 +55,8 @@ def _options(wanted: SubmitTask, task_id: str | None) -> Options:
         timeout=_seconds(wanted.timeout),
         soft_timeout=_seconds(wanted.soft_timeout),
         unique=_unique(wanted.unique_key),
-        user_id=wanted.user_id,
-        project_id=wanted.project_id,
+        user_id=user_id,
+        project_id=project_id,
         tags=wanted.tags,
     )
 

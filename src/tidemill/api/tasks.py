@@ -6,9 +6,12 @@ from urllib.parse import urlencode
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from tidemill.access import Scope
 from tidemill.api import waiting
+from tidemill.api.auditing import Change
 from tidemill.api.bodies import CancelTask, RetryTask, SubmitTask
 from tidemill.api.limits import Instant, Label, Name, checked_instants
+from tidemill.api.owning import id_taken, narrowed, submitted
 from tidemill.api.paging import USUAL_PAGE, Cursor, PageNumber, PageSize, after_cursor, numbered
 from tidemill.api.records.tasks import (
     log_records,
@@ -20,8 +23,9 @@ from tidemill.api.records.tasks import (
 from tidemill.api.repeating import id_for, once
 from tidemill.api.routing import Answer, Call, Nothing, route
 from tidemill.api.submitting import call_of
+from tidemill.app.failed import with_secrets_of
 from tidemill.engine import TaskQuery
-from tidemill.errors import InvalidTransition, TaskNotFinished
+from tidemill.errors import Forbidden, InvalidTransition, TaskNotFinished, TaskNotFound
 from tidemill.interface.tasks import (
     LogRecord,
     ProgressRecord,
@@ -30,7 +34,7 @@ from tidemill.interface.tasks import (
     TaskPage,
     TaskRecord,
 )
-from tidemill.task import State
+from tidemill.task import State, Task
 
 TAG = "tasks"
 
@@ -99,9 +103,11 @@ class Integers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "POST",
     "/tasks",
     tag=TAG,
+    scope=Scope.SUBMIT,
+    tenants=True,
     answers={201: TaskRecord, 200: TaskRecord},
     problems=(409, 413, 429),
-    headers=("Idempotency-Key", "Prefer"),
+    headers=("Idempotency-Key", "Prefer", "traceparent"),
     body_limit=None,
 )
 async def submit_task(call: Call[Nothing, SubmitTask]) -> Answer:
@@ -113,24 +119,39 @@ async def submit_task(call: Call[Nothing, SubmitTask]) -> Answer:
 
     async def run(seed: str | None) -> Answer:
         task_id = id_for(call.app, call.body, seed)
-        handle = await call.services.enqueue(call_of(call.app, call.body, task_id))
-        answer = await _task(call, handle.id)
+        wanted = call_of(call.app, call.body, call.access, task_id, trace=call.trace)
+        handle = await call.services.enqueue(wanted)
+        try:
+            answer = await _task(call, handle.id)
+        except TaskNotFound:
+            if call.body.id is None:
+                raise
+            raise id_taken(handle.id) from None
         headers = answer.headers | {"Location": call.address(f"/tasks/{handle.id}")}
         return Answer(answer.value, 200 if handle.duplicate else 201, headers=headers)
 
     return await once(call, run)
 
 
-@route("GET", "/tasks", tag=TAG, answers={200: TaskPage}, headers=("If-None-Match",))
+@route(
+    "GET",
+    "/tasks",
+    tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
+    answers={200: TaskPage},
+    headers=("If-None-Match",),
+)
 async def list_tasks(call: Call[TaskFilter, Nothing]) -> Answer:
     """List tasks, newest first."""
     wanted, engine = call.query, await call.app.engine()
+    query = narrowed(wanted.query, call.access.tenant)
     if wanted.cursor is not None or wanted.limit is not None:
         size = wanted.limit or USUAL_PAGE
-        page = await after_cursor(engine, wanted.query, wanted.cursor or "", size)
+        page = await after_cursor(engine, query, wanted.cursor or "", size)
     else:
         size = wanted.page_size or USUAL_PAGE
-        page = await numbered(engine, wanted.query, wanted.page or 1, size)
+        page = await numbered(engine, query, wanted.page or 1, size)
     following = _link(call, page.next_cursor)
     return Answer(page, headers={"Link": following} if following else {})
 
@@ -139,6 +160,8 @@ async def list_tasks(call: Call[TaskFilter, Nothing]) -> Answer:
     "GET",
     "/tasks/{task_id}",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
     answers={200: TaskRecord},
     problems=(404,),
     headers=("If-None-Match", "Prefer"),
@@ -152,6 +175,8 @@ async def get_task(call: Call[Integers, Nothing]) -> Answer:
     "DELETE",
     "/tasks/{task_id}",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=True,
     answers={200: TaskRecord, 202: TaskRecord},
     problems=(404, 409),
 )
@@ -167,6 +192,8 @@ async def delete_task(call: Call[Nothing, Nothing]) -> Answer:
     "POST",
     "/tasks/{task_id}/cancel",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=True,
     answers={200: TaskRecord, 202: TaskRecord},
     problems=(404, 409),
 )
@@ -179,6 +206,8 @@ async def cancel_task(call: Call[Nothing, CancelTask]) -> Answer:
     "POST",
     "/tasks/{task_id}/retry",
     tag=TAG,
+    scope=Scope.OPERATE,
+    tenants=True,
     answers={200: TaskRecord, 201: TaskRecord},
     problems=(404, 409, 413, 429),
     body_limit=None,
@@ -187,98 +216,116 @@ async def retry_task(call: Call[Nothing, RetryTask]) -> Answer:
     """Run a failed or cancelled task again, with a new budget of attempts.
 
     With a payload, the task stays as it is: the answer is 201 and a new one that names it in
-    `retried_from`.
+    `retried_from`. That is a submit too, and needs the scope `submit` as well.
     """
-    task_id = call.named("task_id")
+    if call.body.payload is not None and not call.access.may(Scope.SUBMIT):
+        raise Forbidden(Scope.SUBMIT)
+    task = await call.task(call.named("task_id"))
     if call.body.payload is None:
-        await call.app.handle(task_id).retry()
-        return await _task(call, task_id)
-    task = await call.services.read(task_id)
-    call.app.function(task.task_type).task_type.signature.bind((), call.body.payload)
-    handle = await call.app.failed.retry_edited(task.id, call.body.payload)
+        await call.app.handle(task.id).retry()
+        return await _task(call, task.id)
+    payload = with_secrets_of(task, call.body.payload)
+    call.app.function(task.task_type).task_type.signature.bind((), payload)
+    handle = await call.app.failed.retry_edited(
+        task.id, dict(payload), beside=submitted(call.access)
+    )
     headers = {"Location": call.address(f"/tasks/{handle.id}")}
     answer = await _task(call, handle.id)
-    return Answer(answer.value, 201, headers=headers)
+    change = Change(subject={"new_task_id": handle.id})
+    return Answer(answer.value, 201, headers=headers, change=change)
 
 
 @route(
     "GET",
     "/tasks/{task_id}/progress",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
     answers={200: ProgressRecord},
     problems=(404,),
     headers=("If-None-Match",),
 )
 async def get_progress(call: Call[Nothing, Nothing]) -> Answer:
     """Read how far a task is."""
-    return Answer(progress_record(await call.services.read(call.named("task_id"))))
+    return Answer(progress_record(await call.task(call.named("task_id"))))
 
 
 @route(
     "GET",
     "/tasks/{task_id}/result",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
     answers={200: ResultRecord},
     problems=(404, 409),
     headers=("If-None-Match", "Prefer"),
 )
 async def get_result(call: Call[Integers, Nothing]) -> Answer:
     """Read the result of a task; 409 until it is final. A failed task's result has an `error`."""
-    headers = await _wait(call, call.named("task_id"))
-    task = await call.services.read(call.named("task_id"))
+    task, headers = await _awaited(call, call.named("task_id"))
     if not task.state.final:
         raise TaskNotFinished(task.id, task.state.value)
-    return Answer(result_record(task, exact=call.query.exact), headers=headers)
+    record = result_record(task, exact=call.query.exact, payloads=call.payloads)
+    return Answer(record, headers=headers)
 
 
 @route(
     "GET",
     "/tasks/{task_id}/executions",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
     answers={200: tuple[RunRecord, ...]},
     problems=(404,),
     headers=("If-None-Match",),
 )
 async def get_runs(call: Call[Nothing, Nothing]) -> Answer:
     """List the attempts of a task, with their errors."""
-    return Answer(run_records((await call.services.read(call.named("task_id"))).attempts))
+    return Answer(run_records((await call.task(call.named("task_id"))).attempts))
 
 
 @route(
     "GET",
     "/tasks/{task_id}/logs",
     tag=TAG,
+    scope=Scope.VIEW,
+    tenants=True,
     answers={200: tuple[LogRecord, ...]},
     problems=(404,),
     headers=("If-None-Match",),
 )
 async def get_logs(call: Call[Nothing, Nothing]) -> Answer:
     """Read what a task logged."""
-    return Answer(log_records((await call.services.read(call.named("task_id"))).logs))
+    return Answer(log_records((await call.task(call.named("task_id"))).logs))
 
 
 async def _task(call: Call[Any, Any], task_id: str, *, exact: bool = False) -> Answer:
     """A task as it is, or when it is final if the request prefers to wait for that."""
-    headers = await _wait(call, task_id)
-    task = await call.services.read(task_id)
-    return Answer(task_record(task, exact=exact), headers=headers)
+    task, headers = await _awaited(call, task_id)
+    return Answer(task_record(task, exact=exact, payloads=call.payloads), headers=headers)
 
 
-async def _wait(call: Call[Any, Any], task_id: str) -> dict[str, str]:
+async def _awaited(call: Call[Any, Any], task_id: str) -> tuple[Task, dict[str, str]]:
+    """A task, waited for where the request prefers that; nobody waits for those of others."""
+    task = await call.task(task_id)
     seconds = waiting.preferred(call.header("prefer"))
     if seconds is None:
-        return {}
-    await waiting.wait(call.app, task_id, seconds)
-    return {"Preference-Applied": f"wait={seconds}"}
+        return task, {}
+    if not task.state.final:
+        await waiting.wait(call.app, task.id, seconds)
+        task = await call.task(task.id)
+    return task, {"Preference-Applied": f"wait={seconds}"}
 
 
 async def _cancel(call: Call[Any, Any], reason: str) -> Answer:
-    task = await call.services.read(call.named("task_id"))
+    task = await call.task(call.named("task_id"))
     state = task.state if task.state.final else await call.app.handle(task.id).cancel(reason)
     if task.state.final or state in {State.COMPLETED, State.FAILED}:
         raise InvalidTransition(task.id, state.value, "cancel")
-    now = await call.services.read(task.id)
-    return Answer(task_record(now), 200 if now.state is State.CANCELLED else 202)
+    now = await call.task(task.id)
+    return Answer(
+        task_record(now, payloads=call.payloads), 200 if now.state is State.CANCELLED else 202
+    )
 
 
 def _link(call: Call[Any, Any], cursor: str | None) -> str | None:

@@ -17,6 +17,7 @@ from tidemill.engine import SCHEDULE, Document, Engine, Put
 from tidemill.errors import Conflict, InvalidSchedule
 from tidemill.events import ScheduleBroken
 from tidemill.schedule import Schedule, checked_schedule, decode, encode
+from tidemill.sealing import unsealed
 
 if TYPE_CHECKING:
     from tidemill.app.tidemill import Tidemill
@@ -121,4 +122,6 @@ def _stored(document: Document | None) -> Schedule | None:
 
 
 def _read(record: Document | None) -> Declarations:
-    return msgspec.json.decode(record.body, type=Declarations) if record else Declarations((), ())
+    if record is None:
+        return Declarations((), ())
+    return msgspec.json.decode(unsealed(record.body), type=Declarations)

@@ -13,6 +13,7 @@ from tidemill.app.queues import ROUNDS, bring_into_force, readable
 from tidemill.engine import Document, Engine, Put
 from tidemill.errors import Conflict
 from tidemill.queue import QUEUE, QueueDocument, encode
+from tidemill.sealing import unsealed
 
 if TYPE_CHECKING:
     from tidemill.app.tidemill import Tidemill
@@ -81,4 +82,6 @@ class _Read(msgspec.Struct, frozen=True):
 def _read(document: Document | None) -> _Read:
     if document is None:
         return _Read()
-    return _Read(msgspec.json.decode(document.body, type=DeclaredQueues), document.version)
+    return _Read(
+        msgspec.json.decode(unsealed(document.body), type=DeclaredQueues), document.version
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, cast
 
 import msgspec
 
+from tidemill.app.failed import with_secrets_of
 from tidemill.app.function import TaskFunction, as_duration, as_names
 from tidemill.app.options import Options, distinct
 from tidemill.codec import DEFAULT_CODEC
@@ -243,6 +244,8 @@ def _task(app: "Tidemill", present: NewTask, said: ScheduleChanges) -> NewTask:
         payload = said.get("payload")
         if "payload" not in said:
             payload = DEFAULT_CODEC.decode(present.payload)
+        elif payload:
+            payload = with_secrets_of(present, payload)
         kept = {name: getattr(present, name) for name in OF_TASK}
         again = cast("ScheduleOptions", {**kept, **said, "payload": payload})
         return _template(app, said.get("task", present.task_type), again)[0]

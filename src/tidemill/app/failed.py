@@ -2,17 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tidemill.app.handle import Handle
+from tidemill.app.options import NO_OPTIONS, Options
+from tidemill.codec import DEFAULT_CODEC
 from tidemill.engine import Engine, Retrial, TaskPage, TaskQuery
-from tidemill.errors import ConfigError, DuplicateUniqueKey, InvalidTransition
+from tidemill.errors import (
+    ConfigError,
+    DuplicateUniqueKey,
+    InvalidTransition,
+    PayloadUndecodable,
+)
 from tidemill.events import TaskEnqueued
-from tidemill.task import State, Task
+from tidemill.secret import secrets_of, unmasked
+from tidemill.task import NewTask, State, Task
 
 if TYPE_CHECKING:
     from tidemill.app.tidemill import Tidemill
@@ -138,23 +146,30 @@ class Failed:
         return RetryReport(asked, retried, refused)
 
     async def retry_edited(
-        self, task_id: str, payload: dict[str, Any], **options: Any
+        self,
+        task_id: str,
+        payload: dict[str, Any],
+        *,
+        beside: Options = NO_OPTIONS,
+        **options: Any,
     ) -> Handle[Any]:
         """Enqueue a failed or cancelled task anew with another payload; it stays as it is.
 
         The new task names it in `retried_from`, and has its queue, priority, budget, time limits,
-        tags, user, project and limit unless `options` (those of `TaskFunction.options`) say
-        otherwise. `payload` are all arguments, checked now. Raises `TaskNotFound`,
+        tags, user, project and limit unless `options` (those of `TaskFunction.options`) and
+        `beside` say otherwise. `payload` are all arguments, checked now. Raises `TaskNotFound`,
         `InvalidTransition`, `UnknownTaskType`, `PayloadInvalid`, and `DuplicateUniqueKey` when
         another task holds the new one's unique key.
+
+        Where it says `***` in the place of a secret, as records show it, the secret stays.
         """
         record = await self._app.handle(task_id).get()
         if record.state not in _RETRYABLE:
             raise InvalidTransition(record.id, record.state.value, "retry with another payload")
         function = self._app.function(record.task_type).options(**_options(record) | options)
-        task = msgspec.structs.replace(
-            function.call(**payload).new_task(), retried_from=record.id, limit=record.limit
-        )
+        function = function.with_options(beside)
+        call = function.call(**with_secrets_of(record, payload))
+        task = msgspec.structs.replace(call.new_task(), retried_from=record.id, limit=record.limit)
         if task.unique is not None:
             # A holder that is kept or replaced would run something else than what was edited.
             unique = msgspec.structs.replace(task.unique, on_conflict="reject")
@@ -187,6 +202,19 @@ class Failed:
         ids = list(dict.fromkeys(self._app.handle(each).id for each in named))
         for batch in _cut(ids, size):
             yield batch, len(ids)
+
+
+def with_secrets_of(record: Task | NewTask, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A payload with the secrets of a task in the places where it has them masked.
+
+    Raises `PayloadInvalid` for a mask where the task has no secret.
+    """
+    try:
+        before = {} if record.payload is None else DEFAULT_CODEC.decode(record.payload)
+    except PayloadUndecodable:
+        before = {}
+    completed: Mapping[str, Any] = unmasked(payload, before, secrets_of(record.headers).payload)
+    return completed
 
 
 def _failed(query: TaskQuery) -> TaskQuery:

@@ -145,6 +145,10 @@ class TaskFunction(Generic[P, R]):
             said.unique.check(self.task_type.signature, self.task_type.retention)
         if said.limit is not None:
             said.limit.check(self.task_type.signature)
+        return self.with_options(said)
+
+    def with_options(self, said: Options) -> "TaskFunction[P, R]":
+        """The same function with options that were put together elsewhere laid over its own."""
         return TaskFunction(self._app, self.task_type, said.over(self._options))
 
 
@@ -175,13 +179,17 @@ class Call(Generic[R]):
                 f"this call of {self.task_type.name} takes the result of a step: add it to the "
                 "workflow of that step"
             )
-        return self._app.new_task(
+        task = self._app.new_task(
             self.task_type,
             self._options,
             self.payload,
             task_id=task_id,
             parent_id=parent_id,
         )
+        if parent_id is None:
+            return task
+        with self._app.sending([task]) as [child]:  # its parent's settlement enqueues it
+            return child
 
     def new_tasks(self, *, parent_id: str) -> list[NewTask]:
         """What a running task enqueues for this call: its task."""

@@ -9,7 +9,7 @@ import msgspec
 from tidemill.errors import ConfigError
 from tidemill.ids import is_name, parse_id
 from tidemill.keys import AtMost, Unique
-from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewTask
+from tidemill.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewTask, UniqueKey
 from tidemill.task_type import TaskType
 
 
@@ -18,8 +18,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` makes the caller choose the task's UUID: enqueueing it twice is one task. `delay` counts
     from the engine's now, `run_at` and `expires_at` are aware instants. `tags` come on top of the
-    task type's. `tx` is the caller's open transaction in the engine's own database. What no task
-    could have raises `ConfigError`.
+    task type's. `tx` is the caller's open transaction in the engine's own database. `headers` are
+    the task's. Within a `keyspace` unique keys do not meet those of another. What no task could
+    have raises `ConfigError`.
     """
 
     id: str | None = None
@@ -37,6 +38,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     project_id: str | None = None
     tags: tuple[str, ...] = ()
     tx: Any = None
+    headers: dict[str, str] | None = None
+    keyspace: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no engine could hold, where it was written."""
@@ -130,6 +133,7 @@ def new_task(
             tags=task_type.tags,
             parent_id=parent_id,
             retried_from=retried_from,
+            headers=task_type.signature.secrets.headers,
         )
     if task_type.batch is not None and (options.timeout or options.soft_timeout):
         raise ConfigError(
@@ -157,7 +161,7 @@ def new_task(
         expires_at=expires_at,
         timeout=options.timeout,
         soft_timeout=options.soft_timeout,
-        unique=unique.of(task_type.name, known) if unique else None,
+        unique=_within(options.keyspace, unique.of(task_type.name, known)) if unique else None,
         limit=limit.of(task_type.name, known) if limit else None,
         retention=task_type.retention,
         user_id=options.user_id,
@@ -165,4 +169,11 @@ def new_task(
         tags=distinct(task_type.tags, options.tags) if options.tags else task_type.tags,
         parent_id=parent_id,
         retried_from=retried_from,
+        headers=task_type.signature.secrets.headers | (options.headers or {}),
     )
+
+
+def _within(keyspace: str | None, unique: UniqueKey) -> UniqueKey:
+    if not keyspace:
+        return unique
+    return msgspec.structs.replace(unique, key=f"{keyspace}{unique.key}")

@@ -17,7 +17,13 @@ from tidemill.engine import (
     Stats,
     TaskQuery,
 )
-from tidemill.errors import ChangedMeanwhile, ConfigError, Conflict, QueueNotFound
+from tidemill.errors import (
+    ChangedMeanwhile,
+    ConfigError,
+    Conflict,
+    PayloadUndecodable,
+    QueueNotFound,
+)
 from tidemill.queue import (
     FIELDS,
     QUEUE,
@@ -265,10 +271,10 @@ async def bring_into_force(engine: Engine) -> None:
 
 
 def readable(document: Document) -> QueueDocument | None:
-    """What a document says; None for one that this version cannot read, which stays as it is."""
+    """What a document says; None for one that this process cannot read, which stays as it is."""
     try:
         return decode(document.key, document.body)
-    except ConfigError:
+    except (ConfigError, PayloadUndecodable):
         return None
 
 

@@ -27,6 +27,7 @@ from tidemill.errors import (
     ChangedMeanwhile,
     Conflict,
     InvalidSchedule,
+    PayloadUndecodable,
     ScheduleExists,
     ScheduleNotFound,
 )
@@ -137,7 +138,7 @@ class Schedules:
             for document, mark in zip(some, marks, strict=True):
                 try:
                     schedule = decode(document.body)
-                except InvalidSchedule:
+                except (InvalidSchedule, PayloadUndecodable):
                     continue
                 found.append(described(schedule, document.version, mark, read.at))
             await asyncio.sleep(0)  # others of this process get their turn

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from tidemill.app.watch import Watch
 from tidemill.engine import Engine
 from tidemill.engines import open_engine
+from tidemill.sealing import Keyring
+from tidemill.settings import Settings
 
 
 class Session(NamedTuple):
@@ -22,15 +24,17 @@ class Sessions:
 
     A forked child finds its parent's sessions here and forgets them: a connection must not be
     shared by two processes. An opening that fails is forgotten too, so that the next call tries
-    again.
+    again. With encryption keys, each session is sealed: whoever uses the application's engine reads
+    and writes as if there were none.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._given: Engine | None = None
         self._opened: Engine | None = None
+        self._keys: Keyring | None = None
         self._by_loop: dict[asyncio.AbstractEventLoop, asyncio.Task[Session]] = {}
 
     async def here(self) -> Session:
@@ -60,7 +64,9 @@ class Sessions:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Session]:
         with self._lock:
             if self._process != os.getpid():
-                self._process, self._opened, self._by_loop = os.getpid(), None, {}
+                # A keyring too: no two processes encrypt with one subkey.
+                self._process, self._opened, self._keys = os.getpid(), None, None
+                self._by_loop = {}
             for other in [each for each in self._by_loop if each.is_closed()]:
                 del self._by_loop[other]
             opening = loop.create_task(self._open())
@@ -69,7 +75,7 @@ class Sessions:
         return opening
 
     async def _open(self) -> Session:
-        engine = self._base().session()
+        engine = self._sealed(self._base()).session()
         try:
             await engine.migrate()
         except BaseException:
@@ -82,8 +88,19 @@ class Sessions:
             if self._given is not None:
                 return self._given
             if self._opened is None:
-                self._opened = open_engine(self._url)
+                self._opened = open_engine(self._settings.url)
             return self._opened
+
+    def _sealed(self, engine: Engine) -> Engine:
+        told = self._settings
+        if told.encryption_key is None and not told.former_encryption_keys:
+            return engine
+        from tidemill.engines.sealed import Sealed  # noqa: PLC0415  # who has no keys needs it not
+
+        with self._lock:
+            if self._keys is None:
+                self._keys = Keyring.of(told.encryption_key, told.former_encryption_keys)
+            return engine if self._keys is None else Sealed(engine, self._keys)
 
     def _forget_failed(self, opening: asyncio.Task[Session]) -> None:
         if not opening.cancelled() and opening.exception() is None:

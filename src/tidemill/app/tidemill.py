@@ -11,7 +11,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -41,6 +43,7 @@ from tidemill.app.handle import Handle
 from tidemill.app.options import Options, new_task
 from tidemill.app.registry import Registry
 from tidemill.app.sessions import Sessions
+from tidemill.app.tracing import Tracing
 from tidemill.app.watch import Watch
 from tidemill.batch import Batch
 from tidemill.clock import EPOCH, Clock, SystemClock, from_micros
@@ -51,22 +54,28 @@ from tidemill.errors import (
     DuplicateUniqueKey,
     TaskNotFound,
 )
-from tidemill.events import Bus, Event, TaskEnqueued
+from tidemill.events import Bus, Event, TaskEnqueued, TasksEnqueued
 from tidemill.ids import IdMaker, parse_id
 from tidemill.keys import AtMost, Unique
+from tidemill.metrics import Metrics
 from tidemill.outcome import Cancel, Snooze
 from tidemill.queue import QueueOptions
 from tidemill.retry import RetryPolicy
-from tidemill.settings import Defaults, Settings
+from tidemill.settings import Defaults, Settings, with_keys_of
 from tidemill.statistics import MOST_POINTS, By, Point, QueueStatistics, Statistics
 from tidemill.task import FINAL, NewTask, Retention, State, Task
 from tidemill.task_type import Isolation, TaskType
 from tidemill.worker_record import WORKER, WorkerInfo, described
 
 if TYPE_CHECKING:
+    from tidemill.app.alerts import Alerts
+    from tidemill.app.audit import Audit
+    from tidemill.app.credentials import ApiKeys, Logins
     from tidemill.app.defining import ScheduleOptions
+    from tidemill.app.inspect import Inspect
     from tidemill.app.queues import Queues
     from tidemill.app.schedules import Schedules
+    from tidemill.app.webhooks import Webhooks
     from tidemill.app.workflow import Element, OnFailure, Workflow
     from tidemill.app.workflows import WorkflowHandle
     from tidemill.schedule import Schedule
@@ -87,8 +96,9 @@ class Tidemill:
     Nothing is opened before the first call that needs the engine.
 
     `settings`, `middleware`, `resources` and `task_types` are what was declared, `bus` hands
-    events on, and `import_path` (`module:name`) is where another process finds the application,
-    None until the command line has found it.
+    events on, `metrics` are those of this process (declare your own there), and `import_path`
+    (`module:name`) is where another process finds the application, None until the command line has
+    found it.
     """
 
     def __init__(
@@ -100,7 +110,7 @@ class Tidemill:
         routes: Mapping[str, str] | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
-        settings = settings or Settings()
+        settings = with_keys_of(os.environ, settings or Settings())
         self.settings = msgspec.structs.replace(
             settings,
             url=os.environ.get("TIDEMILL_URL") or url or settings.url,
@@ -108,12 +118,14 @@ class Tidemill:
         )
         self.middleware: tuple[Middleware, ...] = tuple(middleware)
         self.bus = Bus(on_error=_report_listener)
+        self.metrics = Metrics()
+        self.tracing: Tracing | None = None
         self.import_path: str | None = None
         self._declared = Registry(self.settings, routes or {})
         self._ids = IdMaker()
         self._portal = Portal()
         self._clock: Clock = SystemClock()
-        self._sessions = Sessions(self.settings.url)
+        self._sessions = Sessions(self.settings)
 
     # declare
 
@@ -331,11 +343,24 @@ class Tidemill:
 
     async def _enqueue(self, tasks: list[NewTask], tx: Any) -> list[Handle[Any]]:
         engine = await self.engine()
-        answers = await engine.enqueue(tasks, tx=tx)
+        with self.sending(tasks) as sent:
+            answers = await engine.enqueue(sent, tx=tx)
         if self.bus.wanted(TaskEnqueued):
             for task, answer in zip(tasks, answers, strict=True):
                 self.bus.emit(TaskEnqueued(task, answer.task_id, answer.duplicate))
+        if self.bus.wanted(TasksEnqueued):
+            pairs = zip(tasks, answers, strict=True)
+            self.bus.emit(
+                TasksEnqueued(tuple(task for task, answer in pairs if not answer.duplicate))
+            )
         return [Handle(self, answer.task_id, duplicate=answer.duplicate) for answer in answers]
+
+    def sending(self, tasks: list[NewTask]) -> AbstractContextManager[list[NewTask]]:
+        """Around an enqueue: gives the tasks as they are to be enqueued, with their trace if any.
+
+        For code that enqueues by the engine itself.
+        """
+        return nullcontext(tasks) if self.tracing is None else self.tracing.sending(tasks)
 
     def handle(self, task_id: str) -> Handle[Any]:
         """Find a task again by its id; whether it exists shows with the first question.
@@ -406,16 +431,43 @@ class Tidemill:
         return Schedules(self)
 
     @property
+    def alerts(self) -> "Alerts":
+        """What the alert rules say, and silences."""
+        from tidemill.app.alerts import Alerts  # noqa: PLC0415  # the same
+
+        return Alerts(self)
+
+    @property
+    def audit(self) -> "Audit":
+        """Who changed what: record, list, prune."""
+        from tidemill.app.audit import Audit  # noqa: PLC0415  # the same
+
+        return Audit(self)
+
+    @property
     def queues(self) -> "Queues":
         """The queues of the engine: make, read, change, pause, empty."""
         from tidemill.app.queues import Queues  # noqa: PLC0415  # the same
 
         return Queues(self)
 
+    @property
+    def webhooks(self) -> "Webhooks":
+        """The webhooks of the engine: create, read, change, test, delete (docs/webhooks.md)."""
+        from tidemill.app.webhooks import Webhooks  # noqa: PLC0415  # the same
+
+        return Webhooks(self)
+
     async def workers(self) -> list[WorkerInfo]:
         """The worker processes by name, also those that are not heard of any more."""
         engine = await self.engine()
         return described(await engine.documents(WORKER), await statistics.now(engine))
+
+    def inspect(self) -> "Inspect":
+        """A look into the fleet: what runs, what waits for its time, and who runs it."""
+        from tidemill.app.inspect import Inspect  # noqa: PLC0415  # the same
+
+        return Inspect(self)
 
     # what happened, and what is left of it
 
@@ -486,6 +538,22 @@ class Tidemill:
         return await pruning.prune(
             await self.engine(), older_than, states=states, task_types=task_types
         )
+
+    # who may use the HTTP interface
+
+    @cached_property
+    def keys(self) -> "ApiKeys":
+        """The API keys of the engine: create, list, revoke."""
+        from tidemill.app.credentials import ApiKeys  # noqa: PLC0415  # the same
+
+        return ApiKeys(self)
+
+    @cached_property
+    def logins(self) -> "Logins":
+        """The login links of the engine, and the sessions of browsers."""
+        from tidemill.app.credentials import Logins  # noqa: PLC0415  # the same
+
+        return Logins(self)
 
     # the engine
 

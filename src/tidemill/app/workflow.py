@@ -122,7 +122,11 @@ class Workflow(Generic[R]):
         root = self._root or self._whole()
         self._root = root
         steps = [msgspec.structs.replace(each, parent_id=root.id) for each in self._steps.values()]
-        return [*steps, msgspec.structs.replace(root, parent_id=parent_id)]
+        tasks = [*steps, msgspec.structs.replace(root, parent_id=parent_id)]
+        if parent_id is None:
+            return tasks
+        with self._app.sending(tasks) as children:  # their parent's settlement enqueues them
+            return children
 
     def _whole(self) -> NewTask:
         first = next(iter(self._steps.values()))
@@ -146,7 +150,8 @@ class Workflow(Generic[R]):
         """
         tasks = self.new_tasks()
         engine = await self._app.engine()
-        answers = await engine.enqueue(tasks, tx=tx)
+        with self._app.sending(tasks) as sent:
+            answers = await engine.enqueue(sent, tx=tx)
         if self._app.bus.wanted(TaskEnqueued):
             for task, answer in zip(tasks, answers, strict=True):
                 self._app.bus.emit(TaskEnqueued(task, answer.task_id, answer.duplicate))

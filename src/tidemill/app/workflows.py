@@ -95,9 +95,7 @@ class WorkflowHandle(Generic[R]):
         found = await self._found((self.id,), details=True)
         task = found.get(self.id)
         if task is None or task.task_type != WORKFLOW:
-            raise NotFound(
-                f"there is no workflow {self.id}: it never existed, it was pruned, or it is a task"
-            )
+            raise workflow_not_found(self.id)
         return task
 
     async def steps(self) -> list[Task]:
@@ -301,6 +299,13 @@ def levels(steps: Iterable[Task]) -> list[int]:
         upstream = step.after.tasks if step.after else ()
         level[step.id] = max((level[each] + 1 for each in upstream if each in level), default=0)
     return list(level.values())
+
+
+def workflow_not_found(workflow_id: str) -> NotFound:
+    """The error for an id that is no workflow's."""
+    return NotFound(
+        f"there is no workflow {workflow_id}: it never existed, it was pruned, or it is a task"
+    )
 
 
 def _percent(live: int, total: int) -> float:

@@ -19,6 +19,7 @@ from tidemill.backup.lines import (
 )
 from tidemill.backup.taking import Told
 from tidemill.engine import SCHEDULE, Engine, Put
+from tidemill.engines.sealed import stored
 from tidemill.errors import Conflict
 
 BATCH: Final = 500
@@ -51,14 +52,15 @@ async def restore(
     The whole file is checked before the first write. What the engine knows already stays as it is,
     so that a restore that was cut off is repeated with `into_used`; without it, an engine that
     holds tasks or schedules is refused (`Conflict`). A task that was running, or that waited for
-    children, is pending again. Raises `InvalidBackup`, and `ConfigError` for a file that cannot be
+    children, is pending again. What is encrypted in the file is so in the engine, and what is not
+    is not. Raises `InvalidBackup`, and `ConfigError` for a file that cannot be
     read. `progress` is told how many of how many tasks were handed over.
     """
     with await asyncio.to_thread(open_file, file) as stream:
         contents = await asyncio.to_thread(check, stream, file)
         if not into_used:
             await _refuse_used(engine, file)
-        return await _Restoring(engine, stream, contents, into_used=into_used).run(progress)
+        return await _Restoring(stored(engine), stream, contents, into_used=into_used).run(progress)
 
 
 async def _refuse_used(engine: Engine, file: Path) -> None:

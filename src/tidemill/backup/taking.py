@@ -25,6 +25,7 @@ from tidemill.backup.lines import (
 from tidemill.clock import EPOCH, MICROSECOND
 from tidemill.engine import FIRES_KEPT, SCHEDULE, Engine, HistoryQuery, Mark, Resolution, TaskQuery
 from tidemill.engines import Indexed
+from tidemill.engines.sealed import stored
 from tidemill.errors import ConfigError
 from tidemill.task import Task
 
@@ -48,7 +49,8 @@ async def backup(engine: Engine, file: Path, *, progress: Told | None = None) ->
     """Back an engine up into a file, while it goes on; answers what a look into the file found.
 
     The file appears whole or not at all, readable by its owner only, and replaces one of the same
-    name. `progress` is told how many tasks were written, and about how many there are. Raises
+    name. What is encrypted in the engine is so in the file. `progress` is told how many tasks were
+    written, and about how many there are. Raises
     `ConfigError` when the file cannot be written; what engines raise ends it without a file.
     """
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
@@ -62,7 +64,8 @@ async def backup(engine: Engine, file: Path, *, progress: Told | None = None) ->
     try:
         with await on_disk(_created, part) as stream:
             writer = Writer(stream)
-            missing = await _read(engine, lambda lines: on_disk(writer.write, lines), progress)
+            kept = stored(engine)
+            missing = await _read(kept, lambda lines: on_disk(writer.write, lines), progress)
             await on_disk(writer.close, missing)
             await on_disk(_flushed, stream)
         report = await verify(part)

@@ -1,36 +1,42 @@
-"""What workers and schedulers tell on their terminal: a line for each event worth knowing."""
+"""What workers and schedulers tell in their logs: a line for each event worth knowing."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tidemill.app import Tidemill
-from tidemill.cli.output import dumps
 from tidemill.cli.promises import durability
 from tidemill.cli.records import plain
 from tidemill.cli.session import Form, Session
 from tidemill.cli.texts import Say
 from tidemill.cli.times import short
-from tidemill.clock import SystemClock, from_micros
 from tidemill.errors import TidemillError
 from tidemill.events import (
+    ConcurrencyChanged,
     EngineLost,
     EngineRecovered,
     Event,
     LeaseLost,
+    MemoryGrowing,
     QueueUnserved,
     ScheduleBroken,
     ScheduleMissed,
+    TaskCompleted,
     TaskFailed,
     TaskReclaimed,
     TaskRetried,
+    TaskStarted,
     TaskTypeUnknown,
+    WebhookDisabled,
+    WebhooksMissed,
     WorkerDraining,
+    WorkerLost,
     WorkerStarted,
     WorkerStopped,
 )
@@ -43,6 +49,11 @@ TOLD: Mapping[type[Event], str] = {
     WorkerStarted: "event.worker_started",
     WorkerDraining: "event.worker_draining",
     WorkerStopped: "event.worker_stopped",
+    WorkerLost: "event.worker_lost",
+    MemoryGrowing: "event.memory_growing",
+    ConcurrencyChanged: "event.concurrency_changed",
+    TaskStarted: "event.task_started",
+    TaskCompleted: "event.task_completed",
     TaskRetried: "event.task_retried",
     TaskFailed: "event.task_failed",
     TaskReclaimed: "event.task_reclaimed",
@@ -51,19 +62,60 @@ TOLD: Mapping[type[Event], str] = {
     QueueUnserved: "event.queue_unserved",
     ScheduleMissed: "event.schedule_missed",
     ScheduleBroken: "event.schedule_broken",
+    WebhooksMissed: "event.webhooks_missed",
+    WebhookDisabled: "event.webhook_disabled",
     EngineLost: "event.engine_lost",
     EngineRecovered: "event.engine_recovered",
 }
-"""The events that are told, each with the key of its line. Completions and fires are too many."""
+"""The events that are told, each with the key of its line. Fires are too many."""
+
+OFTEN: Final = frozenset({TaskStarted, TaskCompleted, ConcurrencyChanged})
+"""Told at debug level only: there are too many of them."""
+
+LEVELS: Final[Mapping[type[Event], int]] = {
+    TaskStarted: logging.DEBUG,
+    TaskCompleted: logging.DEBUG,
+    TaskRetried: logging.WARNING,
+    TaskFailed: logging.ERROR,
+    TaskReclaimed: logging.WARNING,
+    LeaseLost: logging.WARNING,
+    WorkerLost: logging.WARNING,
+    MemoryGrowing: logging.WARNING,
+    ConcurrencyChanged: logging.DEBUG,
+    TaskTypeUnknown: logging.WARNING,
+    QueueUnserved: logging.WARNING,
+    ScheduleMissed: logging.WARNING,
+    ScheduleBroken: logging.ERROR,
+    WebhooksMissed: logging.ERROR,
+    WebhookDisabled: logging.WARNING,
+    EngineLost: logging.ERROR,
+}
+"""The level of an event where it is not info."""
+
+COMPONENTS: Final[Mapping[type[Event], str]] = {
+    TaskReclaimed: "sweeper",
+    WorkerLost: "sweeper",
+    TaskTypeUnknown: "sweeper",
+    QueueUnserved: "sweeper",
+    ScheduleMissed: "scheduler",
+    ScheduleBroken: "scheduler",
+    WebhooksMissed: "webhooks",
+    WebhookDisabled: "webhooks",
+    EngineLost: "engine",
+    EngineRecovered: "engine",
+}
+"""Who tells an event where it is not the worker."""
 
 
 def announce(app: Tidemill, session: Session) -> None:
-    """Print a line on standard error for each event of this process that `TOLD` names.
+    """Log a line for each event of this process that `TOLD` names.
 
     When the worker is ready, the engine's durability level and its warnings are told too.
     """
+    debugging = logging.getLogger().isEnabledFor(logging.DEBUG)
     for kind in TOLD:
-        app.bus.subscribe(kind, lambda event: _tell(session, event))
+        if debugging or kind not in OFTEN:
+            app.bus.subscribe(kind, lambda event: _tell(session, event))
     opened: set[asyncio.Task[None]] = set()
 
     def tell_engine(_: WorkerStarted) -> None:
@@ -81,14 +133,29 @@ async def announce_engine(app: Tidemill, session: Session) -> None:
 
 def announce_api(session: Session, url: str) -> None:
     """Tell where the HTTP interface is."""
-    said = session.say("event.api_started", url=url)
-    _print(said if session.form is Form.TABLE else {"event": "ApiStarted", "url": url})
+    _log("api", "ApiStarted", session.say("event.api_started", url=url), {"url": url})
+
+
+def announce_metrics(session: Session, url: str) -> None:
+    """Tell where metrics are."""
+    _log("metrics", "MetricsStarted", session.say("event.metrics_started", url=url), {"url": url})
+
+
+def announce_login(session: Session, link: str) -> None:
+    """Tell the link that signs a browser in; only people are told, not what reads lines of JSON."""
+    if session.form is Form.TABLE:
+        print(session.say("event.login", url=link), file=sys.stderr, flush=True)
+
+
+def announce_plain(session: Session, host: str) -> None:
+    """Warn of keys that go over a network as they are."""
+    _log("api", "ApiPlain", session.say("api.plain", host=host), {"host": host}, logging.WARNING)
 
 
 def announce_api_missing(session: Session, module: str) -> None:
     """Tell that there is no HTTP interface, and what it needs."""
     said = session.say("api.not_installed", module=module)
-    _print(said if session.form is Form.TABLE else {"event": "ApiMissing", "module": module})
+    _log("api", "ApiMissing", said, {"module": module}, logging.WARNING)
 
 
 async def announce_scheduler(app: Tidemill, session: Session) -> None:
@@ -105,47 +172,55 @@ def announce_scheduler_end(session: Session) -> None:
 
 def announce_end(session: Session, ended: "ProcessEnded") -> None:
     """Tell of a worker process that ended, and whether another follows."""
-    if session.form is not Form.TABLE:
-        _print({"event": "ProcessEnded", **plain(ended)})
-    elif ended.again_in is None:
-        _print(session.say("event.process_ended", pid=ended.pid, code=ended.code))
+    if ended.again_in is None:
+        line = session.say("event.process_ended", pid=ended.pid, code=ended.code)
     else:
         wait = ended.again_in.total_seconds()
         line = session.say(
             "event.process_replaced", pid=ended.pid, code=ended.code, wait=f"{wait:g}"
         )
-        _print(line)
+    _log("supervisor", "ProcessEnded", line, plain(ended))
 
 
 async def _tell_engine(app: Tidemill, session: Session) -> None:
     info, say = (await app.engine()).info, session.say
-    if session.form is not Form.TABLE:
-        _print({"event": "EngineOpened", **plain(info)})
-        return
-    level = durability(info, say)
-    _print(say("status.engine", name=info.name, place=info.location, level=level))
+    line = say("status.engine", name=info.name, place=info.location, level=durability(info, say))
+    _log("engine", "EngineOpened", line, plain(info))
     for warning in info.warnings:
-        _print(say("status.warning", text=warning))
+        said = say("status.warning", text=warning)
+        _log("engine", "EngineWarning", said, {"warning": warning}, logging.WARNING)
 
 
 def _say(session: Session, event: str, key: str) -> None:
-    _print(session.say(key) if session.form is Form.TABLE else {"event": event})
+    _log("scheduler", event, session.say(key))
 
 
 def _tell(session: Session, event: Event) -> None:
+    kind = type(event)
     fields: dict[str, Any] = msgspec.structs.asdict(event)
-    if session.form is not Form.TABLE:
-        _print({"event": type(event).__name__, **plain(event)})
-        return
     shown = {name: _text(value, session.say) for name, value in fields.items()}
-    _print(session.say(TOLD[type(event)], **shown))
+    said = plain(event)
+    if isinstance(said.get("error"), dict):
+        said["error"].pop("traceback", None)  # with the task; a line has its fingerprint
+    _log(
+        COMPONENTS.get(kind, "worker"),
+        kind.__name__,
+        session.say(TOLD[kind], **shown),
+        said,
+        LEVELS.get(kind, logging.INFO),
+    )
 
 
-def _print(what: str | dict[str, Any]) -> None:
-    """One line with the time before it, or one JSON object with the time in it."""
-    at = plain(from_micros(SystemClock().now()))
-    line = f"{at}  {what}" if isinstance(what, str) else dumps({"at": at, **what})
-    print(line, file=sys.stderr, flush=True)
+def _log(
+    component: str,
+    event: str,
+    text: str,
+    fields: Mapping[str, object] | None = None,
+    level: int = logging.INFO,
+) -> None:
+    from tidemill.observe.logs import log
+
+    log(component, level, text, event, fields)
 
 
 def _text(value: Any, say: Say) -> str:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidemill.app import Tidemill
-from tidemill.cli.announce import announce_api, announce_api_missing, announce_engine
+from tidemill.cli.announce import (
+    announce_api,
+    announce_api_missing,
+    announce_engine,
+    announce_login,
+    announce_plain,
+)
+from tidemill.cli.login import link_of, signed_in_by
+from tidemill.cli.observing import Format, Level, set_up_logs
 from tidemill.cli.output import dumps
 from tidemill.cli.session import Session
 from tidemill.errors import ConfigError, TidemillError
@@ -19,11 +27,13 @@ from tidemill.errors import ConfigError, TidemillError
 if TYPE_CHECKING:
     import socket
 
+    from tidemill.configuration.sections import Server
+
 Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="option.api.host")]
 Port = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, metavar="NUMBER", help="option.api.port")
 ]
-NEEDED = ("litestar", "uvicorn", "httptools")
+NEEDED = ("litestar", "uvicorn", "httptools", "jwt")
 
 
 def api(
@@ -33,15 +43,18 @@ def api(
     root_path: Annotated[
         str | None, typer.Option("--root-path", metavar="PATH", help="option.api.root_path")
     ] = None,
+    log_format: Format = None,
+    log_level: Level = None,
 ) -> None:
     """Serve the HTTP interface of an application, without running its tasks."""
     import uvloop
 
     session = Session.of(context)
+    set_up_logs(session, "api", log_format, log_level)
     app = session.operator()
     if (missing := _missing()) is not None:
         raise ConfigError(session.say("api.not_installed", module=missing))
-    listening = _listen(session, host, port)
+    listening = _listen(session, app, host, port)
 
     async def run() -> None:
         stopping = asyncio.Event()
@@ -67,11 +80,11 @@ def beside(session: Session, app: Tidemill, port: int | None) -> Context[None]:
         return nullcontext()
     chosen = port is not None or "port" in session.loaded.said("server")
     try:
-        listening = _listen(session, None, port)
+        listening = _listen(session, app, None, port)
     except ConfigError:
         if chosen:
             raise
-        listening = _listen(session, None, 0)
+        listening = _listen(session, app, None, 0)
     return _served(session, app, listening, None)
 
 
@@ -99,11 +112,25 @@ def _missing() -> str | None:
     return next((name for name in NEEDED if find_spec(name) is None), None)
 
 
-def _listen(session: Session, host: str | None, port: int | None) -> "socket.socket":
-    from tidemill.api.server import listen
+def _listen(session: Session, app: Tidemill, host: str | None, port: int | None) -> "socket.socket":
+    from tidemill.api.server import LOOPBACK, listen
 
     told = session.configuration.server
-    return listen(host or told.host, told.port if port is None else port)
+    where = host or told.host
+    guarded = where not in LOOPBACK and (told.jwt.secret is not None or _has_key(app))
+    return listen(where, told.port if port is None else port, guarded=guarded)
+
+
+def _has_key(app: Tidemill) -> bool:
+    """Whether anybody has a key; asked on a loop of its own, before there is that of the server."""
+
+    async def asked() -> bool:
+        try:
+            return await app.keys.any_valid()
+        finally:
+            await app.close()
+
+    return asyncio.run(asked())
 
 
 @asynccontextmanager
@@ -111,11 +138,37 @@ async def _served(
     session: Session, app: Tidemill, listening: "socket.socket", root_path: str | None
 ) -> AsyncIterator[None]:
     from tidemill.api import create_api
-    from tidemill.api.server import serving, url_of
+    from tidemill.api.server import is_local, serving, url_of
+    from tidemill.observe.reading import watching_loop
 
-    root = session.configuration.server.root_path if root_path is None else root_path
-    made = create_api(app)
-    async with serving(made, listening, root_path=root, end=made.state["streams"].end):
+    told = session.configuration.server
+    root = told.root_path if root_path is None else root_path
+    local, url = is_local(listening), url_of(listening)
+    made = create_api(app, jwt=told.jwt, hosts=_hosts(told, local=local and not root))
+    async with (
+        watching_loop(app),
+        serving(made, listening, root_path=root, end=made.end),
+    ):
+        link = None
+        if local and not root:
+            with suppress(TidemillError):  # the engine is away, and each request tells of it
+                link = link_of(url, await app.logins.create(signed_in_by()))
+
+        def announce() -> None:
+            announce_api(session, url)
+            if link is not None:
+                announce_login(session, link)
+            if not local:
+                announce_plain(session, url)
+
         # Told once the program waits, and then signals already end it in order.
-        asyncio.get_running_loop().call_soon(announce_api, session, url_of(listening))
+        asyncio.get_running_loop().call_soon(announce)
         yield
+
+
+def _hosts(told: "Server", *, local: bool) -> frozenset[str] | None:
+    """The names that may be asked for: those of the loopback, and those that are configured."""
+    from tidemill.api.server import LOOPBACK
+
+    named = frozenset(each.lower() for each in told.allowed_hosts or ())
+    return LOOPBACK | named if local or named else None

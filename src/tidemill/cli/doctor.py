@@ -19,7 +19,10 @@ from tidemill.cli.session import Session
 from tidemill.cli.texts import Say
 from tidemill.engine import Engine, EngineInfo
 from tidemill.engines import Indexed
+from tidemill.engines.sealed import stored
 from tidemill.errors import ConfigError, TidemillError
+from tidemill.sealing import Keyring
+from tidemill.settings import Settings
 
 _LOW_SPACE = 256 * 1024 * 1024
 """Bytes of free disk below which a store will soon be full."""
@@ -95,7 +98,7 @@ def _application(session: Session) -> Iterable[Finding]:
 
 def _engine(session: Session) -> Iterable[Finding]:
     try:
-        info, behind = asyncio.run(_opened(session))
+        info, behind, settings = asyncio.run(_opened(session))
     except TidemillError as error:
         yield Finding("engine", session.say.error(error), Level.FAILURE, error.exit_code)
         return
@@ -105,6 +108,7 @@ def _engine(session: Session) -> Iterable[Finding]:
     yield Finding("durability", durability(info, say))
     yield Finding("order", say(f"order.{info.ordered}"))
     yield Finding("atomic", say(f"atomic.{info.atomic}"))
+    yield Finding("encryption", _encryption(settings, say))
     if behind is not None:
         text = say("index.behind", count=f"{behind:,}") if behind else say("index.current")
         yield Finding("index", text)
@@ -113,11 +117,23 @@ def _engine(session: Session) -> Iterable[Finding]:
     yield from (Finding("warning", text, Level.WARNING) for text in info.warnings)
 
 
-async def _opened(session: Session) -> tuple[EngineInfo, int | None]:
-    """What the engine is, and how far its search index is behind, if it has one."""
-    async with session.opened() as (_, engine):
-        behind = await engine.unindexed() if isinstance(engine, Indexed) else None
-        return engine.info, behind
+def _encryption(settings: Settings, say: Say) -> str:
+    """Whether what is stored is encrypted, and by which keys, as their ids tell."""
+    keys = Keyring.of(settings.encryption_key, settings.former_encryption_keys)
+    if keys is None:
+        return say("doctor.encryption_off")
+    former = ", ".join(keys.former_ids) or say("none")
+    if keys.current_id is None:
+        return say("doctor.encryption_read", former=former)
+    return say("doctor.encryption_on", key=keys.current_id, former=former)
+
+
+async def _opened(session: Session) -> tuple[EngineInfo, int | None, Settings]:
+    """What the engine is, how far its search index is behind if it has one, and the settings."""
+    async with session.opened() as (operator, engine):
+        kept = stored(engine)
+        behind = await kept.unindexed() if isinstance(kept, Indexed) else None
+        return engine.info, behind, operator.settings
 
 
 def _versions(info: EngineInfo, say: Say) -> Iterable[tuple[str, str]]:

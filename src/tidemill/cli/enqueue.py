@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tidemill.app import Handle
+from tidemill.app import Handle, Options
+from tidemill.app.audit import SUBMITTED_BY
+from tidemill.cli.auditing import who
 from tidemill.cli.output import print_json, show_one
 from tidemill.cli.payloads import payload_from
-from tidemill.cli.records import details, plain
+from tidemill.cli.records import details
 from tidemill.cli.session import Form, Session
 from tidemill.errors import TaskCancelledError, TaskFailedError
 from tidemill.task import Task
@@ -53,6 +55,7 @@ def enqueue(
         project_id=project,
         tags=tag,
     )
+    function = function.with_options(Options(headers={SUBMITTED_BY: who()}))
 
     async def run() -> None:
         try:
@@ -89,7 +92,7 @@ async def _show_result(session: Session, handle: Handle[Any], timeout: float | N
         raise
     task = await handle.get()
     if session.form is Form.TABLE:
-        print_json(plain(task.result), indent=True)
+        print_json(details(task)["result"], indent=True)
     else:
         show_one(session, _ended(task), {})
 

@@ -13,7 +13,7 @@ from tidemill.cli.enqueue import show_handle
 from tidemill.cli.output import Listing, show, show_one
 from tidemill.cli.payloads import edited, payload_from
 from tidemill.cli.progress import progress
-from tidemill.cli.records import opened, plain
+from tidemill.cli.records import payload_of, plain
 from tidemill.cli.session import Commands, Form, Session
 from tidemill.cli.tasks import TASKS, an_id, show_page
 from tidemill.cli.times import short
@@ -128,7 +128,7 @@ def edit(
     if payload is not None:
         arguments = payload_from(payload, session.say)
     else:
-        arguments = edited(None if task.payload is None else opened(task.payload), session.say)
+        arguments = edited(payload_of(task), session.say)
     handle = session.run(lambda app, _: app.failed.retry_edited(wanted, arguments))
     show_handle(session, handle, task.task_type)
 

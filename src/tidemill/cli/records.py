@@ -12,7 +12,8 @@ import msgspec
 
 from tidemill.codec import DEFAULT_CODEC
 from tidemill.errors import PayloadError
-from tidemill.task import Task
+from tidemill.secret import masked, secrets_of
+from tidemill.task import NewTask, Task
 
 _DETAILS = ("payload", "result", "attempts", "logs")
 
@@ -38,9 +39,12 @@ def _plain(value: Any) -> Any:
 
 
 def opened(envelope: bytes) -> Any:
-    """The JSON value in an envelope; one that cannot be read is told with its raw bytes."""
+    """The JSON value in an envelope, but for values whose names say that they are secret.
+
+    One that cannot be read is told with its raw bytes.
+    """
     try:
-        return DEFAULT_CODEC.decode(envelope)
+        return masked(DEFAULT_CODEC.decode(envelope))
     except PayloadError as error:
         return {"undecodable": str(error), "base64": base64.b64encode(envelope).decode()}
 
@@ -56,6 +60,16 @@ def summary(task: Task) -> dict[str, Any]:
 
 
 def details(task: Task) -> dict[str, Any]:
-    """A task with all that is known of it."""
+    """A task with all that is known of it, but for its secrets."""
     record: dict[str, Any] = plain(task)
+    secrets = secrets_of(task.headers)
+    record["payload"] = masked(record["payload"], secrets.payload)
+    record["result"] = masked(record["result"], secrets.result)
     return record
+
+
+def payload_of(task: Task | NewTask) -> Any:
+    """The arguments of a task, but for its secrets."""
+    if task.payload is None:
+        return None
+    return masked(opened(task.payload), secrets_of(task.headers).payload)

@@ -8,6 +8,7 @@ from tidemill.cli.progress import progress
 from tidemill.cli.session import Session
 from tidemill.engine import Engine
 from tidemill.engines import Indexed
+from tidemill.engines.sealed import stored
 
 
 def reindex(context: typer.Context) -> None:
@@ -17,12 +18,13 @@ def reindex(context: typer.Context) -> None:
 
     async def run(_: Tidemill, engine: Engine) -> tuple[str, int | None]:
         name = engine.info.name
-        if not isinstance(engine, Indexed):
+        kept = stored(engine)
+        if not isinstance(kept, Indexed):
             return name, None
         stats = await engine.stats()
         total = sum(each.count for each in stats.counts)
         with progress(say, "reindex.indexing", total) as advance:
-            return name, await engine.reindex(lambda done: advance(min(done, total)))
+            return name, await kept.reindex(lambda done: advance(min(done, total)))
 
     name, indexed = session.run(run)
     shown = say("reindex.not_needed", name=name) if indexed is None else indexed

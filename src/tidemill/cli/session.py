@@ -8,12 +8,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import typer
 
 from tidemill.app import Tidemill
 from tidemill.cli.texts import Say
 from tidemill.engine import Engine
 from tidemill.errors import ConfigError
+from tidemill.settings import FORMER_KEYS_VARIABLE, KEY_VARIABLE
 
 if TYPE_CHECKING:
     from tidemill.configuration import Configuration, Loaded
@@ -83,7 +85,7 @@ class Session:
 
         path = self.needs_app()
         self._tell_environment()
-        return load_app(path, self.say)
+        return self._configured(load_app(path, self.say))
 
     def needs_app(self) -> str:
         """Where the application is; raises `ConfigError` when none is named."""
@@ -98,12 +100,27 @@ class Session:
         if self.url is None:
             raise ConfigError(self.say("engine.needed"))
         self._tell_environment()
-        return Tidemill(self.url)
+        return self._configured(Tidemill(self.url))
+
+    def _configured(self, app: Tidemill) -> Tidemill:
+        """The application with the sections that a configuration has and code has not to know."""
+        said = {
+            name: getattr(self.configuration, name)
+            for name in ("alerts", "webhooks")
+            if self.loaded.said(name)
+        }
+        app.settings = msgspec.structs.replace(app.settings, **said)
+        return app
 
     def _tell_environment(self) -> None:
-        """Let a `--engine` reach the application's code and the processes that it starts."""
+        """Let the engine and the keys reach the application's code and the processes it starts."""
         if self.url is not None:
             os.environ[URL_VARIABLE] = self.url
+        security = self.configuration.security
+        if security.encryption_key is not None:
+            os.environ[KEY_VARIABLE] = security.encryption_key
+        if security.former_encryption_keys:
+            os.environ[FORMER_KEYS_VARIABLE] = ",".join(security.former_encryption_keys)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[tuple[Tidemill, Engine]]:

@@ -2,12 +2,17 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
 import typer
 
 from tidemill.app import Tidemill
+from tidemill.cli.inspect import held_listing, worker_listing, worker_record
 from tidemill.cli.output import age, print_json, show
 from tidemill.cli.queues.look import queue_listing
 from tidemill.cli.records import plain
@@ -20,8 +25,8 @@ from tidemill.worker_record import WorkerInfo
 if TYPE_CHECKING:
     from tidemill.app.queues import QueueInfo
 
-_CLEAR = "\x1b[H\x1b[2J"
-"""Moves to the top left corner of a terminal and clears it."""
+MOST_TASKS = 20
+"""Running tasks that one screen shows."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -59,15 +64,38 @@ def status(
     session = Session.of(context)
 
     async def run(app: Tidemill, engine: Engine) -> None:
+        if watch and session.form is Form.TABLE and sys.stdout.isatty():
+            await _keep_showing(lambda: _look(app, engine), session, interval)
         _show(session, await _look(app, engine))
         while watch:
             await asyncio.sleep(interval)
-            seen = await _look(app, engine)
-            if sys.stdout.isatty():
-                print(_CLEAR, end="")
-            _show(session, seen)
+            _show(session, await _look(app, engine))
 
     session.run(run)
+
+
+async def _keep_showing(
+    look: Callable[[], Awaitable[Seen]], session: Session, interval: float
+) -> NoReturn:
+    """Show it in place on a terminal, until it is interrupted."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(screen=True, auto_refresh=False) as screen:
+        while True:
+            page = _Page()
+            seen = await look()
+            with redirect_stdout(page):
+                _show(session, seen)
+            screen.update(Text.from_ansi(page.getvalue()), refresh=True)
+            await asyncio.sleep(interval)
+
+
+class _Page(StringIO):
+    """Takes what is printed for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 async def _look(app: Tidemill, engine: Engine) -> Seen:
@@ -90,18 +118,12 @@ def _show(session: Session, seen: Seen) -> None:
             "totals": seen.totals,
             "throughput": seen.throughput,
             "queues": queue_listing(seen.queues, seen.stats.at, session.say).records,
-            "workers": [_worker_record(each) for each in seen.workers],
+            "workers": [worker_record(each, seen.stats.at) for each in seen.workers],
             "unserved_queues": plain(seen.unserved.queues),
             "unknown_types": plain(seen.unserved.task_types),
         }
         print_json(record, indent=session.form is Form.JSON)
     sys.stdout.flush()
-
-
-def _worker_record(info: WorkerInfo) -> dict[str, Any]:
-    record: dict[str, Any] = plain(info)
-    worker: dict[str, Any] = record.pop("worker")
-    return worker | record
 
 
 def _show_screen(session: Session, seen: Seen) -> None:
@@ -118,7 +140,18 @@ def _show_screen(session: Session, seen: Seen) -> None:
     for each in seen.workers:
         if not each.live:
             silence = age((seen.stats.at - each.heard_at).total_seconds())
-            print(say("status.lost", worker=each.worker.name, age=silence))
+            lost = each.worker
+            named = {"worker": lost.name, "pid": lost.pid, "host": lost.host}
+            print(say("status.lost", **named, age=silence, running=f"{lost.running:,}"))
+    if seen.workers:
+        print()
+        show(session, worker_listing(seen.workers, seen.stats.at, say))
+    held = held_listing(seen.workers, seen.stats.at)
+    if held.records:
+        print()
+        show(session, replace(held, records=held.records[:MOST_TASKS]))
+        if len(held.records) > MOST_TASKS:
+            print(say("status.more", count=f"{running - MOST_TASKS:,}"))
     if seen.queues:
         print()
         show(session, queue_listing(seen.queues, seen.stats.at, say))

@@ -9,13 +9,18 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from tidemill.cli import (
+    alerts,
     api,
+    audit,
     backups,
     bench,
     config,
     doctor,
     enqueue,
     failed,
+    inspect,
+    keys,
+    login,
     prune,
     queues,
     reindex,
@@ -24,8 +29,10 @@ from tidemill.cli import (
     stats,
     status,
     tasks,
+    webhooks,
     workflows,
 )
+from tidemill.cli.auditing import noted
 from tidemill.cli.session import Commands, Form, keep
 from tidemill.cli.texts import Say
 
@@ -36,10 +43,14 @@ _PYTHON_TYPE = re.compile(r" <(?:list\[)?str\]?>")
 
 
 class Command(TyperCommand):
-    """A command whose help page speaks the language of the run."""
+    """A command whose help page speaks the language of the run; the audit notes its changes."""
 
     def get_help(self, ctx: Any) -> str:
         return _page(ctx, super().get_help(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        with noted(ctx):
+            return super().invoke(ctx)
 
 
 class Group(TyperGroup):
@@ -74,6 +85,7 @@ def command_tree(say: Say) -> Any:
         "backup": backups.backup,
         "restore": backups.restore,
         "openapi": api.openapi,
+        "login": login.login,
     }
     for name, run in single.items():
         program.command(name, help=name, cls=Command)(run)
@@ -83,7 +95,11 @@ def command_tree(say: Say) -> Any:
         "failed": failed.COMMANDS,
         "workflow": workflows.COMMANDS,
         "schedule": schedules.COMMANDS,
+        "key": keys.COMMANDS,
+        "webhook": webhooks.COMMANDS,
         "config": config.COMMANDS,
+        "inspect": inspect.COMMANDS,
+        "alert": alerts.COMMANDS,
         "bench": bench.COMMANDS,
     }
     for group, commands in groups.items():
@@ -91,6 +107,11 @@ def command_tree(say: Say) -> Any:
         for name, run in commands.items():
             branch.command(name, help=f"{group}.{name}", cls=Command)(run)
         program.add_typer(branch, name=group)
+    branch = _group(help="audit", invoke_without_command=True)
+    branch.callback()(audit.listed)
+    for name, run in audit.COMMANDS.items():
+        branch.command(name, help=f"audit.{name}", cls=Command)(run)
+    program.add_typer(branch, name="audit")
     tree: Any = get_command(program)
     anywhere = [param for param in tree.params if param.name in ANYWHERE]
     for command in _commands(tree):

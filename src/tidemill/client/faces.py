@@ -1,5 +1,6 @@
 """The two clients. Both list every route; `asking.Route` makes it a method of either."""
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -15,6 +16,8 @@ from tidemill.client.events import Event, Lines
 from tidemill.client.problems import error_of, problem_of
 
 T = TypeVar("T")
+
+KEY_VARIABLE: Final = "TIDEMILL_API_KEY"
 
 TIMEOUT: Final = 10.0
 """Seconds for a request, besides those that the server is asked to wait."""
@@ -37,6 +40,8 @@ class Answer(msgspec.Struct, Generic[T], frozen=True):
 class Client:
     """The HTTP interface for ordinary code; close it, or use it as a context.
 
+    `key` is an API key or a token; left out, that of the environment variable TIDEMILL_API_KEY.
+
     Every method raises the error of `tidemill.errors` that the server told, `RequestRefused` for
     what only HTTP refuses, and httpx's own errors when the server cannot be reached. Then a submit
     may or may not have happened: give it an `id`, and repeat it safely.
@@ -46,13 +51,14 @@ class Client:
         self,
         url: str,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._timeout = timeout
         self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=timeout, transport=transport
+            base_url=url, headers=_with_key(headers, key), timeout=timeout, transport=transport
         )
 
     def __enter__(self) -> Self:
@@ -150,6 +156,23 @@ class Client:
     list_steps = routes.list_steps
     cancel_workflow = routes.cancel_workflow
     retry_workflow = routes.retry_workflow
+    list_keys = routes.list_keys
+    create_key = routes.create_key
+    revoke_key = routes.revoke_key
+    get_me = routes.get_me
+    create_webhook = routes.create_webhook
+    list_webhooks = routes.list_webhooks
+    get_webhook = routes.get_webhook
+    change_webhook = routes.change_webhook
+    delete_webhook = routes.delete_webhook
+    rotate_webhook = routes.rotate_webhook
+    test_webhook = routes.test_webhook
+    list_deliveries = routes.list_deliveries
+    list_audit = routes.list_audit
+    list_alerts = routes.list_alerts
+    list_silences = routes.list_silences
+    create_silence = routes.create_silence
+    delete_silence = routes.delete_silence
     get_health = routes.get_health
     get_readiness = routes.get_readiness
 
@@ -161,13 +184,14 @@ class AsyncClient:
         self,
         url: str,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._timeout = timeout
         self._http = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=timeout, transport=transport
+            base_url=url, headers=_with_key(headers, key), timeout=timeout, transport=transport
         )
 
     async def __aenter__(self) -> Self:
@@ -268,8 +292,31 @@ class AsyncClient:
     list_steps = routes.list_steps
     cancel_workflow = routes.cancel_workflow
     retry_workflow = routes.retry_workflow
+    list_keys = routes.list_keys
+    create_key = routes.create_key
+    revoke_key = routes.revoke_key
+    get_me = routes.get_me
+    create_webhook = routes.create_webhook
+    list_webhooks = routes.list_webhooks
+    get_webhook = routes.get_webhook
+    change_webhook = routes.change_webhook
+    delete_webhook = routes.delete_webhook
+    rotate_webhook = routes.rotate_webhook
+    test_webhook = routes.test_webhook
+    list_deliveries = routes.list_deliveries
+    list_audit = routes.list_audit
+    list_alerts = routes.list_alerts
+    list_silences = routes.list_silences
+    create_silence = routes.create_silence
+    delete_silence = routes.delete_silence
     get_health = routes.get_health
     get_readiness = routes.get_readiness
+
+
+def _with_key(headers: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
+    """The headers of every request; those that the caller chose win."""
+    given = key or os.environ.get(KEY_VARIABLE)
+    return ({"Authorization": f"Bearer {given}"} if given else {}) | dict(headers or {})
 
 
 def _sent(ask: Ask[Any], timeout: float) -> dict[str, Any]:
@@ -314,7 +361,8 @@ def _text(value: Any) -> str:
 
 def _answer(ask: Ask[T], response: httpx.Response) -> Answer[T]:
     if response.status_code >= REFUSED:
-        raise error_of(problem_of(response.status_code, response.content))
+        problem = problem_of(response.status_code, response.content)
+        raise error_of(problem, response.headers.get("retry-after"))
     empty = response.status_code == NO_MORE
     value: Any = None if empty else msgspec.json.decode(response.content, type=ask.answer)
     return Answer(value, response.status_code, response.headers.get("etag"))

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -24,11 +25,11 @@ def problem_of(status: int, body: bytes) -> Problem:
         return Problem(type="no-problem-details", title=title, status=status, detail=title)
 
 
-def error_of(problem: Problem) -> TidemillError:
+def error_of(problem: Problem, retry_after: str | None = None) -> TidemillError:
     """The error of the library with the problem's slug, else `RequestRefused`.
 
     It has the attributes of its class; those that the answer does not tell are None. `problem` is
-    added to it.
+    added to it. `retry_after` is what that header says.
     """
     kind = next((each for each in _tree(TidemillError) if each.slug == problem.type), None)
     if kind is None:
@@ -40,6 +41,8 @@ def error_of(problem: Problem) -> TidemillError:
     if problem.errors:
         told = {"field": problem.errors[0].field, "reason": problem.errors[0].message}
         attributes |= {name: text for name, text in told.items() if name in attributes}
+    if retry_after is not None and retry_after.isdecimal() and "retry_after" in attributes:
+        attributes["retry_after"] = timedelta(seconds=int(retry_after))
     error.__dict__.update(attributes)
     return error
 

@@ -8,9 +8,13 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
+from tidemill.access import Scope
 from tidemill.client.asking import Ask, Route, path, said
+from tidemill.interface.alerts import AlertsRecord, SilenceRecord, SilencesRecord
+from tidemill.interface.audit import AuditRecords
 from tidemill.interface.failed import DroppedRecord, FailedGroupsRecord, RetriedRecord
 from tidemill.interface.health import Alive, Ready
+from tidemill.interface.keys import CallerRecord, KeysRecord, NewKeyRecord
 from tidemill.interface.queues import PurgeRecord, QueueRecord, QueuesRecord, QueueStatsRecord
 from tidemill.interface.schedules import (
     FireRecord,
@@ -28,6 +32,7 @@ from tidemill.interface.tasks import (
     TaskPage,
     TaskRecord,
 )
+from tidemill.interface.webhooks import WebhookRecord, WebhookSecretRecord, WebhooksRecord
 from tidemill.interface.workers import WorkersRecord
 from tidemill.interface.workflows import StepsRecord, WorkflowRecord
 
@@ -484,6 +489,171 @@ def get_health() -> Ask[Alive]:
 def get_readiness() -> Ask[Ready]:
     """Tell that the engine answers, and what it promises; an error with status 503 if not."""
     return _read("/readyz", Ready)
+
+
+@Route
+def list_keys() -> Ask[KeysRecord]:
+    """List the API keys, without the keys themselves."""
+    return _read(f"{API}/keys", KeysRecord)
+
+
+@Route
+def create_key(
+    name: str,
+    scopes: Iterable[Scope | str],
+    *,
+    user_id: str | None = None,
+    project_id: str | None = None,
+    expires: float | None = None,
+    rate: str | None = None,
+) -> Ask[NewKeyRecord]:
+    """Make an API key, good for `expires` seconds or until it is revoked; it is told this once."""
+    body = {"name": name, "scopes": [str(each) for each in scopes]} | said(
+        {"user_id": user_id, "project_id": project_id, "expires": expires, "rate": rate}
+    )
+    return _post(f"{API}/keys", NewKeyRecord, body)
+
+
+@Route
+def revoke_key(key_id: str) -> Ask[None]:
+    """Revoke an API key by its id."""
+    return Ask(method="DELETE", path=path(f"{API}/keys/{{}}", key_id), answer=type(None))
+
+
+class WebhookChanges(TypedDict, total=False):
+    """What `change_webhook` changes; None removes what may be absent."""
+
+    url: str
+    name: str
+    events: Iterable[str]
+    queue_names: Iterable[str]
+    task_types: Iterable[str]
+    user_id: str | None
+    project_id: str | None
+    is_active: bool
+
+
+class WebhookFilter(TypedDict, total=False):
+    """What a webhook is told of; what is left out does not restrict."""
+
+    name: str
+    events: Iterable[str]
+    queue_names: Iterable[str]
+    task_types: Iterable[str]
+    user_id: str
+    project_id: str
+
+
+@Route
+def create_webhook(url: str, **options: Unpack[WebhookFilter]) -> Ask[WebhookSecretRecord]:
+    """Make a webhook; the secret of the answer is told this once."""
+    return _post(f"{API}/webhooks", WebhookSecretRecord, {"url": url, **options})
+
+
+@Route
+def list_webhooks() -> Ask[WebhooksRecord]:
+    """The webhooks, the oldest first."""
+    return _read(f"{API}/webhooks", WebhooksRecord)
+
+
+@Route
+def get_webhook(webhook_id: str) -> Ask[WebhookRecord]:
+    """One webhook; `NotFound` when there is none."""
+    return _read(path(f"{API}/webhooks/{{}}", webhook_id), WebhookRecord)
+
+
+@Route
+def change_webhook(
+    webhook_id: str, *, if_match: str | None = None, **changes: Unpack[WebhookChanges]
+) -> Ask[WebhookRecord]:
+    """Change a webhook; with the `etag` that was read, only if it is still the same."""
+    return Ask(
+        method="PATCH",
+        path=path(f"{API}/webhooks/{{}}", webhook_id),
+        answer=WebhookRecord,
+        body=changes,
+        headers=_if(if_match),
+    )
+
+
+@Route
+def delete_webhook(webhook_id: str, *, if_match: str | None = None) -> Ask[None]:
+    """Delete a webhook."""
+    return Ask(
+        method="DELETE",
+        path=path(f"{API}/webhooks/{{}}", webhook_id),
+        answer=type(None),
+        headers=_if(if_match),
+    )
+
+
+@Route
+def rotate_webhook(webhook_id: str) -> Ask[WebhookSecretRecord]:
+    """Give a webhook a new secret, told this once; for 24 hours the old one signs as well."""
+    return _post(path(f"{API}/webhooks/{{}}/rotate", webhook_id), WebhookSecretRecord)
+
+
+@Route
+def test_webhook(webhook_id: str) -> Ask[TaskRecord]:
+    """Send a `webhook.test`, once; answers the task that delivers it."""
+    return _post(path(f"{API}/webhooks/{{}}/test", webhook_id), TaskRecord)
+
+
+@Route
+def list_deliveries(
+    webhook_id: str, *, cursor: str | None = None, limit: int | None = None
+) -> Ask[TaskPage]:
+    """The tasks that deliver to a webhook, newest first."""
+    query = said({"cursor": cursor, "limit": limit})
+    return _read(path(f"{API}/webhooks/{{}}/deliveries", webhook_id), TaskPage, query)
+
+
+@Route
+def get_me() -> Ask[CallerRecord]:
+    """Tell who the server takes the client for, and what it may do."""
+    return _read(f"{API}/me", CallerRecord)
+
+
+@Route
+def list_audit(
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    who: str | None = None,
+    action: str | None = None,
+    limit: int | None = None,
+) -> Ask[AuditRecords]:
+    """List who changed what, the newest first."""
+    which = {"since": since, "until": until, "who": who, "action": action, "limit": limit}
+    return _read(f"{API}/audit", AuditRecords, which)
+
+
+@Route
+def list_alerts() -> Ask[AlertsRecord]:
+    """What is not fine, the worst first."""
+    return _read(f"{API}/alerts", AlertsRecord)
+
+
+@Route
+def list_silences() -> Ask[SilencesRecord]:
+    """The silences that hold."""
+    return _read(f"{API}/alerts/silences", SilencesRecord)
+
+
+@Route
+def create_silence(
+    seconds: float, *, rule: str | None = None, subject: str | None = None, reason: str = ""
+) -> Ask[SilenceRecord]:
+    """Tell nothing about a rule, a subject or both for some seconds."""
+    body = {"seconds": seconds, "reason": reason} | said({"rule": rule, "subject": subject})
+    return _post(f"{API}/alerts/silences", SilenceRecord, body)
+
+
+@Route
+def delete_silence(silence_id: str) -> Ask[None]:
+    """End a silence now."""
+    at = path(f"{API}/alerts/silences/{{}}", silence_id)
+    return Ask(method="DELETE", path=at, answer=type(None))
 
 
 def _read(

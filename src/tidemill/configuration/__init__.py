@@ -9,6 +9,6 @@ The environment wins over the file; flags win over both, which is the command li
 """
 
 from tidemill.configuration.loading import Loaded, Value, load
-from tidemill.configuration.sections import Configuration
+from tidemill.configuration.sections import Configuration, Jwt
 
-__all__ = ["Configuration", "Loaded", "Value", "load"]
+__all__ = ["Configuration", "Jwt", "Loaded", "Value", "load"]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 import yaml
@@ -151,6 +151,8 @@ def _wanted(kind: Any) -> str:
         timedelta: "a duration such as 30s, 5m or 12h (a number is seconds)",
     }
     wanted = next((names[each] for each in types if each in names), "a list of names")
+    for word in (word for each in types if get_origin(each) is Literal for word in get_args(each)):
+        wanted += f" or {word}"
     return f"{wanted} or null" if type(None) in types and str not in types else wanted
 
 

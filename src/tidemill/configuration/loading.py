@@ -75,7 +75,7 @@ class Loaded:
             else:
                 given = self.given.get(at)
                 place = given.place if given else None
-                yield Value(dotted(at), inner, place, name in SECRETS and inner is not None)
+                yield Value(dotted(at), inner, place, name in SECRETS and inner not in (None, ()))
 
 
 def load(file: FilePath | None, environment: Mapping[str, str]) -> Loaded:

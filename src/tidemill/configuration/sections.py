@@ -5,21 +5,32 @@ from typing import Final
 
 import msgspec
 
+from tidemill.alert import AlertSettings
 from tidemill.errors import ConfigError
-from tidemill.settings import WorkerSettings
+from tidemill.sealing import check_keys
+from tidemill.settings import WebhookSettings, WorkerSettings
 
-SECRETS: Final = frozenset({"password", "secret", "api_key", "encryption_key"})
+SECRETS: Final = frozenset(
+    {"password", "secret", "api_key", "encryption_key", "former_encryption_keys"}
+)
 """Names of values that are never shown."""
 
-KEY_DIGITS: Final = 64
 HIGHEST_PORT: Final = 65535
+LOG_FORMATS: Final = ("auto", "console", "json")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class Jwt(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that users of the HTTP API bring; nothing checks them yet."""
+    """Tokens that callers of the HTTP API bring, signed with `secret`; None takes none.
+
+    `audience` and `issuer` are what their `aud` and `iss` must say. The secret is checked by those
+    who use it: at least 32 bytes.
+    """
 
     secret: str | None = None
     expiration_hours: int = 72
+    audience: str | None = None
+    issuer: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a token that is over before it begins."""
@@ -28,11 +39,15 @@ class Jwt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the HTTP API listens. Port 0 takes a free one; `root_path` is what a proxy strips."""
+    """Where the HTTP API listens. Port 0 takes a free one; `root_path` is what a proxy strips.
+
+    `allowed_hosts` are the names by which it may be asked for, besides those of the loopback.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     root_path: str = ""
+    allowed_hosts: tuple[str, ...] | None = None
     environment: str = "development"
     jwt: Jwt = Jwt()
 
@@ -112,18 +127,49 @@ class Ai(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
-    """Keys; `encryption_key` is 32 bytes in hexadecimal. Nothing is encrypted with it yet."""
+    """Keys of 32 bytes in hexadecimal (docs/encryption.md).
+
+    What is stored is encrypted with `encryption_key`, and read with any of the former ones too.
+    """
 
     encryption_key: str | None = None
+    former_encryption_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a key of another length, without showing it."""
-        key = self.encryption_key
-        if key is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{KEY_DIGITS}}}", key):
-            raise ConfigError(
-                f"encryption_key must have {KEY_DIGITS} hexadecimal digits: make one with "
-                "`openssl rand -hex 32`"
-            )
+        check_keys(self.encryption_key, self.former_encryption_keys)
+
+
+class Logs(msgspec.Struct, frozen=True, kw_only=True):
+    """How programs log: `format` console, json or auto, and the `level` from which on.
+
+    `auto` is console, but JSON where answers are asked for as JSON.
+    """
+
+    format: str = "auto"
+    level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse what there is not."""
+        for name, known in (("format", LOG_FORMATS), ("level", LOG_LEVELS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)!r}: choose one of {', '.join(known)}"
+                )
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Where workers and schedulers serve metrics: a port of the loopback; None serves none.
+
+    The HTTP API serves them besides. Port 0 takes a free one.
+    """
+
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing could listen on."""
+        if self.port is not None and not 0 <= self.port <= HIGHEST_PORT:
+            raise ConfigError(f"port {self.port} is not within 0..{HIGHEST_PORT}")
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +183,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings = WorkerSettings()
     ai: Ai = Ai()
     security: Security = Security()
+    webhooks: WebhookSettings = WebhookSettings()
+    logs: Logs = Logs()
+    metrics: Metrics = Metrics()
+    alerts: AlertSettings = AlertSettings()
 
     def __post_init__(self) -> None:
         """Refuse an application that nothing could import."""

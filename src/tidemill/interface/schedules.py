@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tidemill.engine import Fired
 from tidemill.schedule import Misfire, Overlap
@@ -28,7 +29,8 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `next_run_at` is null when it is paused or over; it is `late` when that passed a minute ago.
     `last_error` and `fires`, the newest first, come where one scheduled task is read. `declared`
-    when the application's code declares it; `changed` names what an operator changed.
+    when the application's code declares it; `changed` names what an operator changed. Without the
+    scope `payloads` there is no `payload`, and `withheld` is true.
     """
 
     name: str
@@ -39,7 +41,6 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     every: float | None
     jitter: float | None
     at: datetime | None
-    payload: Any
     queue_name: str
     priority: int
     max_retries: int
@@ -64,6 +65,8 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     last_error: str | None
     fires: tuple[FireRecord, ...]
+    payload: Any = UNSET
+    withheld: bool | UnsetType = UNSET
 
 
 class SchedulesRecord(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from tidemill.interface.problems import Problem
 from tidemill.task import State
@@ -27,7 +27,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `run_at` is when it became or becomes due; `retry_count` are its attempts after the first, of at
     most `max_retries`. While it is blocked, `blocked_on` is `limit`, `children` or `upstream`.
-    `reason` is why it was cancelled. Lists leave `payload` and `result` out.
+    `reason` is why it was cancelled, `submitted_by` names the credentials that submitted it. Lists
+    leave `payload` and `result` out, and so does every answer to a caller without the scope
+    `payloads`: then `withheld` is true.
     """
 
     task_id: str
@@ -60,8 +62,10 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     parent_id: str | None
     retried_from: str | None
+    submitted_by: str | None = None
     payload: Any = UNSET
     result: Any = UNSET
+    withheld: bool | UnsetType = UNSET
 
 
 class SubmittedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +102,10 @@ class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task ended: its `result`, or its `error`, or why it was cancelled."""
+    """How a task ended: its `result`, or its `error`, or why it was cancelled.
+
+    The result is null for a caller without the scope `payloads`, and `withheld` is true.
+    """
 
     task_id: str
     status: State
@@ -106,6 +113,7 @@ class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     error: ErrorRecord | None
     reason: str | None
+    withheld: bool | UnsetType = UNSET
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

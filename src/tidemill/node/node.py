@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from tidemill import alerts, webhooks
 from tidemill.app import Tidemill
 from tidemill.node.idle import Idle
 from tidemill.scheduler import Scheduler
@@ -22,9 +23,14 @@ class Node:
         self, app: Tidemill, settings: WorkerSettings | None = None, *, tasks: bool = True
     ) -> None:
         self._app = app
-        self._worker = Worker(app, settings) if tasks else Idle()
+        self._delivery = webhooks.Delivery(app)
+        telling = alerts.Delivery(app, app.settings.alerts)
+        own = (*self._delivery.task_types, *telling.task_types)
+        self._worker = Worker(app, settings, own=own) if tasks else Idle()
         self._sweeper = Sweeper(app, lease=(settings or app.settings.worker).lease)
         self._scheduler = Scheduler(app)
+        self._relay = webhooks.Relay(app)
+        self._alerts = alerts.AlertWatch(app, app.settings.alerts, telling)
 
     @property
     def name(self) -> str:
@@ -62,6 +68,8 @@ class Node:
         keeping = {
             asyncio.ensure_future(self._sweeper.run()): "the sweeper failed",
             asyncio.ensure_future(self._scheduler.run()): "the scheduler failed",
+            asyncio.ensure_future(self._relay.run()): "the relay of webhooks failed",
+            asyncio.ensure_future(self._alerts.run()): "the watch of alerts failed",
         }
         working = asyncio.ensure_future(self._worker.run())
         try:
@@ -77,4 +85,5 @@ class Node:
             for task in (*keeping, working):
                 task.cancel()
             await asyncio.gather(*keeping, working, return_exceptions=True)
+            await self._delivery.close()
             await self._app.close()

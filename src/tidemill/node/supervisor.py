@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
 
 import msgspec
@@ -49,20 +49,28 @@ def run_worker(
     processes: int = 1,
     told: Callable[[ProcessEnded], object] = lambda _: None,
     command: Sequence[str] | None = None,
+    beside: AbstractAsyncContextManager[object] | None = None,
 ) -> int:
     """Run `processes` worker processes of the application at `module:attribute` until a signal.
 
     One worker that is not to be recycled is this very process; others are children of it, which
     are replaced when they end. Answers the exit code: 0 when all ended in order. `told` hears of
-    each child that ends. `command` starts a child in another way, as the command line does. Must be
-    called on the main thread. Settings of None are the application's
-    own; their grace time is not known here, and then no process is killed that takes longer.
+    each child that ends. `command` starts a child in another way, as the command line does.
+    `beside` is open as long as there are children. Must be called on the main thread. Settings of
+    None are the application's own; their grace time is not known here, and then no process is
+    killed that takes longer.
     """
     if command is None and processes == 1 and not _needs_parent(settings):
         return run_process(app_path, settings)
     patience = None if settings is None else settings.grace + OVERTIME
     own = [sys.executable, "-m", "tidemill.node", app_path, encode_settings(settings)]
-    return asyncio.run(_Supervisor(command or own, patience, told).run(processes))
+    supervisor = _Supervisor(command or own, patience, told)
+
+    async def run() -> int:
+        async with beside or nullcontext():
+            return await supervisor.run(processes)
+
+    return asyncio.run(run())
 
 
 def _needs_parent(settings: WorkerSettings | None) -> bool:

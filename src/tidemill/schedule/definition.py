@@ -8,6 +8,7 @@ import msgspec
 from tidemill.errors import InvalidSchedule
 from tidemill.ids import is_name
 from tidemill.schedule.timing import Timing, checked, in_utc
+from tidemill.sealing import unsealed
 from tidemill.task import NewTask
 
 LARGEST_MISFIRE_LIMIT = 1_000
@@ -145,8 +146,11 @@ def encode(schedule: Schedule) -> bytes:
 
 
 def decode(body: bytes) -> Schedule:
-    """The schedule of a document; raises `InvalidSchedule` for what `encode` did not write."""
+    """The schedule of a document; raises `InvalidSchedule` for what `encode` did not write.
+
+    `KeyMissing` for what is encrypted with a key that is not here.
+    """
     try:
-        return _DECODER.decode(body)
+        return _DECODER.decode(unsealed(body))
     except msgspec.DecodeError as error:
         raise InvalidSchedule(f"the stored definition cannot be read: {error}") from error

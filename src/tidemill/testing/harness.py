@@ -21,6 +21,7 @@ from tidemill.app import Tidemill
 from tidemill.clock import VirtualClock, from_micros
 from tidemill.engine import ClaimRequest, Engine, Enqueued, Extension, Fired, Hold, TaskQuery
 from tidemill.engines import open_engine
+from tidemill.engines.sealed import sealed, stored
 from tidemill.events import TaskProgressed, TaskStarted
 from tidemill.ids import IdMaker
 from tidemill.outcome import Outcome
@@ -73,7 +74,7 @@ class Harness:
         self._app = app
         self._inline = inline
         self._slots = Slots(concurrency)
-        self._engine = open_engine(url, clock=self.clock)
+        self._engine = sealed(open_engine(url, clock=self.clock), app.settings)
         self._ids = IdMaker()
         self._scheduler = Scheduler(app)
         self._resources = Resources()
@@ -91,7 +92,9 @@ class Harness:
             await self._resources.open(self._app.resources)
             opening.push_async_callback(self._resources.close)
             self._open_stages(opening)
-            self._app.use_engine(cast("Engine", _Seen(self._engine, self)), clock=self.clock)
+            self._app.use_engine(
+                cast("Engine", _Seen(stored(self._engine), self)), clock=self.clock
+            )
             opening.callback(self._app.use_engine, None)
             opening.push_async_callback(self._app.close)
             opening.push_async_callback(self._end_runs)
@@ -104,7 +107,13 @@ class Harness:
         await self._closing.aclose()
 
     def _open_stages(self, opening: AsyncExitStack) -> None:
-        shared = Shared(self._loop, self._engine, self._resources, self._reports)
+        shared = Shared(
+            self._loop,
+            self._engine,
+            self._resources,
+            self._reports,
+            tracing=self._app.tracing,
+        )
         self._on_loop = LoopPool(self._slots, shared, self._app.middleware)
         self._on_thread = ThreadPool(self._slots, shared, self._app.middleware)
         opening.push_async_callback(self._on_thread.close)

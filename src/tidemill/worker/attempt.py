@@ -6,15 +6,16 @@ from functools import partial
 from typing import Any
 
 from tidemill.app import Middleware
-from tidemill.context import Context, Ports, Suspended
-from tidemill.errors import EngineUnavailable
+from tidemill.context import RUNNING, Context, Ports, Suspended
+from tidemill.errors import EngineUnavailable, KeyMissing
 from tidemill.inputs import INPUTS
 from tidemill.outcome import Completed, Snoozed, Waiting
 from tidemill.task import Claim
 from tidemill.task_type import TaskType
+from tidemill.worker.failure import describe
 from tidemill.worker.inputs import payload_of
 from tidemill.worker.middleware import wrap
-from tidemill.worker.verdict import Verdict, raised, returned
+from tidemill.worker.verdict import Verdict, locked, raised, returned
 
 Call = Callable[[Callable[..., Any], Mapping[str, object]], Awaitable[Any]]
 """Runs a task function with its arguments where it belongs: on the loop or on a thread."""
@@ -37,29 +38,35 @@ async def attempt(
 
     `ports` is asked only when somebody takes a context: making one costs more than a no-op task.
     """
-    context = None
+    context, veil = None, None
     try:
         payload = claim.payload
-        if INPUTS in claim.headers:
-            try:
+        try:
+            if INPUTS in claim.headers:
                 payload = await payload_of(claim, ports())
-            except EngineUnavailable as problem:  # no fault of the task: this attempt counts not
-                return Verdict(Snoozed(PAUSE, f"its inputs could not be read: {problem}"))
-        arguments = task_type.signature.load(payload)
+            arguments = task_type.signature.load(payload)
+        except EngineUnavailable as problem:  # no fault of the task: this attempt counts not
+            return Verdict(Snoozed(PAUSE, f"its inputs could not be read: {problem}"))
+        except KeyMissing as problem:
+            return Verdict(locked(problem))
+        veil = task_type.signature.veil(payload)
+        running = RUNNING.get()
+        if veil is not None and running is not None:
+            running.veil = veil
         name = task_type.signature.context_parameter
         if name is None and not middleware:
             value = await call(task_type.function, arguments)
         else:
-            context = Context(claim, ports(), task_type.steps)
+            context = Context(claim, ports(), task_type.steps, veil)
             if name is not None:
                 arguments[name] = context
             step = wrap(middleware, context, partial(call, task_type.function, arguments))
             value = await step()
-        outcome = returned(task_type, value)
+        outcome = returned(task_type, value, veil)
     except Suspended as suspended:
         outcome = Waiting(suspended.children)
     except BaseException as error:  # noqa: BLE001  # whatever ends a task is its outcome
-        return Verdict(raised(task_type, claim, error))
+        return Verdict(raised(task_type, claim, error, describe(error, veil)))
     if context is not None and isinstance(outcome, Completed | Snoozed | Waiting):
         return Verdict(outcome, context.enqueued)
     return Verdict(outcome)

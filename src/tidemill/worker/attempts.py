@@ -3,22 +3,24 @@
 Middleware is not around it: it is written for one task's context, and here are many.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Never, TypeVar
 
+from tidemill.app.tracing import Tracing
 from tidemill.context import Context, Ports, Suspended
 from tidemill.engine import Transaction
-from tidemill.errors import EngineUnavailable, Permanent, ResultInvalid
+from tidemill.errors import EngineUnavailable, KeyMissing, Permanent, ResultInvalid
 from tidemill.inputs import INPUTS
 from tidemill.outcome import Completed, Outcome, Snoozed, Waiting
+from tidemill.secret import Veil, together
 from tidemill.task import Claim, LogLine, Progress, Task
 from tidemill.task_type import TaskType
 from tidemill.worker.attempt import PAUSE, Call
 from tidemill.worker.failure import describe
 from tidemill.worker.inputs import payload_of
-from tidemill.worker.verdict import Verdict, raised, returned
+from tidemill.worker.verdict import Verdict, locked, raised, returned
 
 R = TypeVar("R")
 
@@ -29,13 +31,14 @@ async def attempts(
     *,
     call: Call,
     ports: Callable[[Claim], Ports],
+    tracing: Tracing | None = None,
 ) -> list[Verdict]:
     """Decode each, call the function once for those that can be, judge each; never raises.
 
-    The verdicts stand in the order of the claims.
+    The verdicts stand in the order of the claims. `tracing` is around the call.
     """
     items: list[Any] = []
-    handled: list[Claim] = []
+    handled: list[_Handled] = []
     refused: dict[str, Verdict] = {}
     try:
         for claim in claims:
@@ -43,59 +46,88 @@ async def attempts(
             if isinstance(opened, Verdict):
                 refused[claim.ref.task_id] = opened
             else:
-                handled.append(claim)
-                items.append(opened)
+                item, veil = opened
+                handled.append(_Handled(claim, veil))
+                items.append(item)
     except BaseException as error:  # noqa: BLE001  # made to end while inputs were read
         return _all_raised(task_type, claims, error)
-    judged = iter(await _handle(task_type, handled, items, call, ports) if items else ())
+    claimed = [each.claim for each in handled]
+    traced = call if tracing is None else _traced(call, claimed, tracing)
+    judged = iter(await _handle(task_type, handled, items, traced, ports) if items else ())
     return [refused.get(claim.ref.task_id) or next(judged) for claim in claims]
 
 
-async def _opened(task_type: TaskType, claim: Claim, ports: Callable[[Claim], Ports]) -> Any:
-    """The item of a claim; a verdict where there is none."""
+@dataclass(frozen=True, slots=True)
+class _Handled:
+    """A claim whose item is handed to the function, and what hides its secrets."""
+
+    claim: Claim
+    veil: Veil | None
+
+
+def _traced(call: Call, claims: Sequence[Claim], tracing: Tracing) -> Call:
+    def traced(function: Callable[..., Any], arguments: Mapping[str, object]) -> Awaitable[Any]:
+        return tracing.handling(claims, partial(call, function, arguments))
+
+    return traced
+
+
+async def _opened(
+    task_type: TaskType, claim: Claim, ports: Callable[[Claim], Ports]
+) -> tuple[Any, Veil | None] | Verdict:
+    """The item of a claim with its veil; a verdict where there is none."""
     payload = claim.payload
     try:
         if INPUTS in claim.headers:
             payload = await payload_of(claim, ports(claim))
-        return task_type.signature.load_item(payload)
+        return task_type.signature.load_item(payload), task_type.signature.veil(payload)
     except Suspended as suspended:  # a task whose result it takes runs again
         return Verdict(Waiting(suspended.children))
     except EngineUnavailable as problem:  # no fault of the task: this attempt counts not
         return Verdict(Snoozed(PAUSE, f"its inputs could not be read: {problem}"))
+    except KeyMissing as problem:
+        return Verdict(locked(problem))
     except Exception as error:  # noqa: BLE001  # what cannot be decoded ends by itself
         return Verdict(raised(task_type, claim, error))
 
 
 async def _handle(
     task_type: TaskType,
-    claims: Sequence[Claim],
+    handled: Sequence[_Handled],
     items: list[Any],
     call: Call,
     ports: Callable[[Claim], Ports],
 ) -> list[Verdict]:
-    contexts: list[Context | None] = [None] * len(claims)
+    contexts: list[Context | None] = [None] * len(handled)
     function = partial(task_type.function, items)
     if task_type.takes_contexts:
-        contexts = [Context(claim, _OfItem(ports(claim)), task_type.steps) for claim in claims]
+        contexts = [
+            Context(each.claim, _OfItem(ports(each.claim)), task_type.steps, each.veil)
+            for each in handled
+        ]
         function = partial(task_type.function, contexts, items)
     try:
         value = await call(function, {})
         if value is None:
             done = Completed()
             return [_with_enqueued(done, context) for context in contexts]
-        values = _one_each(task_type, value, len(claims))
+        values = _one_each(task_type, value, len(handled))
     except BaseException as error:  # noqa: BLE001  # whatever ends a call is the outcome of all
-        return _all_raised(task_type, claims, error)
+        veil = together(each.veil for each in handled)
+        return _all_raised(task_type, [each.claim for each in handled], error, veil)
     return [
-        _judge(task_type, claim, value, context)
-        for claim, value, context in zip(claims, values, contexts, strict=True)
+        _judge(task_type, each, value, context)
+        for each, value, context in zip(handled, values, contexts, strict=True)
     ]
 
 
 def _all_raised(
-    task_type: TaskType, claims: Sequence[Claim], error: BaseException
+    task_type: TaskType,
+    claims: Sequence[Claim],
+    error: BaseException,
+    veil: Veil | None = None,
 ) -> list[Verdict]:
-    described = describe(error)
+    described = describe(error, veil)
     return [Verdict(raised(task_type, claim, error, described)) for claim in claims]
 
 
@@ -115,13 +147,14 @@ def _one_each(task_type: TaskType, value: Any, count: int) -> Sequence[Any]:
     return value
 
 
-def _judge(task_type: TaskType, claim: Claim, value: Any, context: Context | None) -> Verdict:
+def _judge(task_type: TaskType, handled: _Handled, value: Any, context: Context | None) -> Verdict:
+    claim, veil = handled.claim, handled.veil
     if isinstance(value, BaseException):
-        return Verdict(raised(task_type, claim, value))
+        return Verdict(raised(task_type, claim, value, describe(value, veil)))
     try:
-        return _with_enqueued(returned(task_type, value), context)
+        return _with_enqueued(returned(task_type, value, veil), context)
     except Exception as error:  # noqa: BLE001  # a result that does not fit fails its own task
-        return Verdict(raised(task_type, claim, error))
+        return Verdict(raised(task_type, claim, error, describe(error, veil)))
 
 
 def _with_enqueued(outcome: Outcome, context: Context | None) -> Verdict:

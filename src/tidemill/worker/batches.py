@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 
 from tidemill.batch import Batch
+from tidemill.context import RUNNING
 from tidemill.outcome import Released
 from tidemill.task import Claim
 from tidemill.task_type import TaskType
@@ -156,6 +157,7 @@ class BatchPool:
         members = [each for each in collected if not each.verdict.done()]
         if not members:
             return
+        RUNNING.set(None)  # a call of many tasks, begun by whichever came last
         runs = {each.run.claim.ref.task_id: each.run for each in members}
         inner, call = self._place(members[0].run)
         brake = CallBrake(inner, tuple(runs.values()))
@@ -167,7 +169,8 @@ class BatchPool:
             return RunPorts(runs[claim.ref.task_id], self._shared)
 
         claims = [each.run.claim for each in members]
-        verdicts = await attempts(self._task_type, claims, call=call, ports=ports)
+        tracing = self._shared.tracing
+        verdicts = await attempts(self._task_type, claims, call=call, ports=ports, tracing=tracing)
         for member, verdict in zip(members, verdicts, strict=True):
             member.decide(verdict)
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import ctypes
+import logging
 import os
 import resource
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from tidemill.app import Tidemill
+from tidemill.context import KEPT, RUNNING, Running
 from tidemill.engine import Transaction
 from tidemill.errors import EngineRefused, EngineUnavailable, SoftTimeout
+from tidemill.secret import veiled
 from tidemill.task import Claim, LogLine, Progress, Task
 from tidemill.worker.attempt import attempt
 from tidemill.worker.attempts import attempts
@@ -34,6 +38,7 @@ from tidemill.worker.wire import (
     Ready,
     Reported,
     Soften,
+    Spoke,
     ToChild,
     Unable,
     Wire,
@@ -46,8 +51,11 @@ MIB = 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
-def main(app_path: str, wire: Wire, memory_mib: int | None) -> None:
-    """Serve one worker; the process ends with this function, or with its worker."""
+def main(app_path: str, wire: Wire, memory_mib: int | None, log_level: int) -> None:
+    """Serve one worker; the process ends with this function, or with its worker.
+
+    What its tasks log from `log_level` on goes to the worker.
+    """
     die_with_parent(signal.SIGKILL)
     # A terminal sends Ctrl-C to the whole group: what happens then is for the worker to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -55,11 +63,29 @@ def main(app_path: str, wire: Wire, memory_mib: int | None) -> None:
         if memory_mib is not None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_mib * MIB, memory_mib * MIB))
         app = import_app(app_path)
+        logging.getLogger().setLevel(log_level)
     except BaseException as error:  # noqa: BLE001  # the worker tells it
         problem = describe(error)
         write(wire, Unable(f"{app_path} cannot be imported: {problem.type}: {problem.message}"))
         return
     asyncio.run(_serve(app, wire))
+
+
+class _Spoken(logging.Handler):
+    """Hands what a task logs to the worker, which has set up logging."""
+
+    def __init__(self, child: "_Child") -> None:
+        super().__init__()
+        self._child = child
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on one record, unless the worker is gone."""
+        if self._child.busy:
+            with suppress(OSError):
+                running = RUNNING.get()
+                text = veiled(None if running is None else running.veil, self.format(record))
+                kept = bool(getattr(record, KEPT, False))
+                self._child.tell(Spoke(record.name, record.levelno, text, kept))
 
 
 def die_with_parent(how: signal.Signals) -> None:
@@ -77,9 +103,12 @@ async def _serve(app: Tidemill, wire: Wire) -> None:
         child.tell(Unable(f"a resource cannot be opened: {problem.type}: {problem.message}"))
         return
     child.tell(Ready())
+    logging.getLogger().addHandler(_Spoken(child))
     threading.Thread(target=child.read, name="tidemill-wire", daemon=True).start()
     while (claim := await child.claims.get()) is not None:
         child.tell(Done.of(await child.attempt(claim)))
+        if app.tracing is not None:  # a child ends without what other processes do at their end
+            await asyncio.to_thread(app.tracing.flush)
     await child.resources.close()
     await app.close()
 
@@ -97,7 +126,7 @@ class _Child:
         self._threads = Threads(1, "task")
         self._answers: asyncio.Queue[Found] = asyncio.Queue()
         self._asking = asyncio.Lock()
-        self._busy = False
+        self.busy = False
         self._softened = False
         self._soften: Callable[[], None] = _nothing
 
@@ -115,14 +144,14 @@ class _Child:
                 message = read_in_child(self._wire)
                 self._loop.call_soon_threadsafe(self._take, message)
         except (EOFError, OSError):
-            if self._busy:
+            if self.busy:
                 os._exit(1)  # nobody wants the outcome any more
             self._loop.call_soon_threadsafe(self.claims.put_nowait, None)
 
     def _take(self, message: ToChild) -> None:
         match message:
             case Do(claim):
-                self._busy = True
+                self.busy = True
                 self.claims.put_nowait(claim)
             case Soften():
                 self._softened = True
@@ -135,11 +164,18 @@ class _Child:
     async def attempt(self, claim: Claim) -> Verdict:
         """Run one claim through middleware and function; its verdict."""
         self._softened = False
+        RUNNING.set(Running(claim, lambda: self, ""))
         task_type = self._app.task_types[claim.task_type]
         call = self._on_loop if task_type.is_async else self._on_thread
         try:
             if task_type.batch is not None:
-                [verdict] = await attempts(task_type, [claim], call=call, ports=lambda _: self)
+                [verdict] = await attempts(
+                    task_type,
+                    [claim],
+                    call=call,
+                    ports=lambda _: self,
+                    tracing=self._app.tracing,
+                )
                 return verdict
             return await attempt(
                 task_type,
@@ -150,7 +186,7 @@ class _Child:
             )
         finally:
             self._soften = _nothing
-            self._busy = False
+            self.busy = False
 
     def _on_loop(
         self, function: Callable[..., Any], arguments: Mapping[str, object]

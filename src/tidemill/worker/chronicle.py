@@ -1,5 +1,6 @@
-"""The event that tells how an attempt ended, in the engine's words."""
+"""The events that tell how attempts ended, in the engine's words."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from tidemill.events import (
     LeaseLost,
     TaskCancelled,
     TaskCompleted,
+    TaskEnd,
     TaskFailed,
     TaskReleased,
     TaskRetried,
@@ -38,6 +40,43 @@ KIND_OF: dict[type[Outcome], type[Event]] = {
 }
 
 
+def kind_of(outcome: Outcome, state: State | None) -> type[Event]:
+    """The event of an outcome: `state` is the engine's answer to its settlement, None if stale."""
+    if state is State.COMPLETED:
+        return TaskCompleted
+    if state is None:
+        return LeaseLost
+    if state is State.CANCELLED:
+        return TaskCancelled
+    if state is State.FAILED:
+        return TaskFailed
+    return KIND_OF[type(outcome)]
+
+
+WORD_OF: Mapping[type[Event], str] = {
+    TaskCompleted: "completed",
+    TaskRetried: "retried",
+    TaskFailed: "failed",
+    TaskCancelled: "cancelled",
+    TaskSnoozed: "snoozed",
+    TaskWaiting: "waiting",
+    TaskReleased: "released",
+    LeaseLost: "lost",
+}
+
+
+def end_of(run: Run, outcome: Outcome, state: State | None) -> TaskEnd:
+    """What became of a run, for who counts."""
+    claim = run.claim
+    return TaskEnd(
+        claim.task_type,
+        claim.queue,
+        WORD_OF[kind_of(outcome, state)],
+        run.stopped - run.started,
+        claim.waited.total_seconds(),
+    )
+
+
 def ending_of(run: Run, outcome: Outcome, state: State | None, worker: str) -> Event:
     """What became of a run: `state` is the engine's answer to its settlement, None if stale."""
     claim = run.claim
@@ -53,6 +92,7 @@ def ending_of(run: Run, outcome: Outcome, state: State | None, worker: str) -> E
         "attempt": claim.attempt,
         "worker": worker,
         "ran_for": timedelta(seconds=run.stopped - run.started),
+        "user_id": claim.user_id,
     }
     if state is State.CANCELLED and not isinstance(outcome, Cancelled):
         return TaskCancelled(**ended, reason="")

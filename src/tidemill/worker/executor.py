@@ -21,7 +21,7 @@ class Executor:
     """Starts runs, ends them at their deadlines, and hands on what became of them.
 
     `dropped` is told of runs whose lease is lost, for which nothing is settled; `overdue` of runs
-    that nothing could end.
+    that nothing could end; `left` of every run that leaves its pool, with what became of it.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Executor:
         settled: Settled,
         dropped: Callable[[Run], None],
         overdue: Callable[[Run], None],
+        left: Callable[[Run, Verdict | None], None] | None = None,
     ) -> None:
         self._engine = engine
         self._belt = belt
@@ -40,6 +41,7 @@ class Executor:
         self._settled = settled
         self._dropped = dropped
         self._overdue = overdue
+        self._left = left
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
 
@@ -72,6 +74,8 @@ class Executor:
             self._dropped(run)
         else:
             self._pass_on(run, verdict)
+        if self._left is not None:
+            self._left(run, verdict)
         run.pool.slots.give()
 
     async def _conclude(self, run: Run, verdict: Verdict | None) -> None:
@@ -91,6 +95,7 @@ class Executor:
 
     def _began(self, run: Run) -> None:
         run.started = time.perf_counter()
+        run.begun = True
         if run.decided:
             return
         soft = soft_limit(run.task_type, run.claim)

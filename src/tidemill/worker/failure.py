@@ -7,6 +7,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from tidemill.errors import Permanent
+from tidemill.secret import Veil, veiled
 from tidemill.task import TaskError
 
 MESSAGE_LIMIT = 4 * 1024
@@ -19,14 +20,17 @@ _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "
 _INNERMOST = 3
 
 
-def describe(error: BaseException) -> TaskError:
-    """The error with its traceback, without the worker's own frames and without local values."""
+def describe(error: BaseException, veil: Veil | None = None) -> TaskError:
+    """The error with its traceback, without the worker's own frames and without local values.
+
+    What the veil hides is hidden before anything is cut: half a secret would be found no more.
+    """
     kind = type(error)
     frames = _frames(error.__traceback__)
     return TaskError(
         type=f"{kind.__module__}.{kind.__qualname__}",
-        message=_message(error)[:MESSAGE_LIMIT],
-        traceback=_text(error, frames)[-TRACEBACK_LIMIT:],
+        message=veiled(veil, _message(error))[:MESSAGE_LIMIT],
+        traceback=veiled(veil, _text(error, frames))[-TRACEBACK_LIMIT:],
         fingerprint=fingerprint(kind, [frame.tb_frame for frame in frames]),
     )
 

@@ -17,7 +17,7 @@ from tidemill.events import Bus, EngineLost, EngineRecovered
 from tidemill.worker.insist import BACKOFF
 from tidemill.worker.reports import NOTHING, Report, Reports
 from tidemill.worker.run import Run
-from tidemill.worker_record import TELL_EVERY
+from tidemill.worker_record import TELL_EVERY, TELLS_IN_LEASE
 
 GATHER = 0.02
 """Seconds for which progress gathers before it is sent: half of the 50 ms that it may take."""
@@ -35,8 +35,9 @@ class Heartbeat:
 
     Queues with a short lease of their own make it faster: a third of the shortest lease. `held`
     gives all runs; `answered` is called on the worker's loop with what the engine said of each. A
-    worker loop that has not moved for `stall` gets no more extensions. Every 5 s `present` says
-    that the worker is here, unless it stalls. `broken` ends when the thread cannot go on.
+    worker loop that has not moved for `stall` gets no more extensions. Every 5 s, sooner with a
+    short lease, `present` says that the worker is here, unless it stalls. `broken` ends when the
+    thread cannot go on.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Heartbeat:
 
     async def _tell_presence(self) -> None:
         while True:
-            await asyncio.sleep(TELL_EVERY.total_seconds())
+            await asyncio.sleep(min(TELL_EVERY, self._lease / TELLS_IN_LEASE).total_seconds())
             if self._reviewed_at > 0 and not self._stalled(ask=False):
                 await self._present(self._session)
 

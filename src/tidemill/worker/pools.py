@@ -10,7 +10,7 @@ from tidemill.app import Middleware
 from tidemill.errors import SoftTimeout
 from tidemill.worker.attempt import attempt
 from tidemill.worker.interrupt import Interruptible
-from tidemill.worker.ports import RunPorts, Shared
+from tidemill.worker.ports import Shared, entered
 from tidemill.worker.run import Began, Run
 from tidemill.worker.slots import Slots
 from tidemill.worker.threads import Call, Threads, Unwind
@@ -54,7 +54,7 @@ class LoopPool:
             run.task_type,
             run.claim,
             call=call,
-            ports=partial(RunPorts, run, self._shared),
+            ports=entered(run, self._shared),
             middleware=self._middleware,
         )
 
@@ -108,13 +108,23 @@ class ThreadBrake:
 
 
 class ThreadPool:
-    """Runs ordinary functions on threads, and the middleware around them on the loop."""
+    """Runs ordinary functions on threads, and the middleware around them on the loop.
 
-    def __init__(self, slots: Slots, shared: Shared, middleware: Sequence[Middleware]) -> None:
+    `most` is how many slots it may come to have, where that changes.
+    """
+
+    def __init__(
+        self,
+        slots: Slots,
+        shared: Shared,
+        middleware: Sequence[Middleware],
+        *,
+        most: int | None = None,
+    ) -> None:
         self.slots = slots
         self._shared = shared
         self._middleware = middleware
-        self._threads = Threads(slots.size, "task")
+        self._threads = Threads(most or slots.size, "task")
 
     def attempt(self, run: Run, began: Began) -> Awaitable[Verdict]:
         """Run it on a thread."""
@@ -127,7 +137,7 @@ class ThreadPool:
             call=lambda function, arguments: self._threads.run(
                 partial(function, **arguments), brake.take
             ),
-            ports=partial(RunPorts, run, self._shared),
+            ports=entered(run, self._shared),
             middleware=self._middleware,
         )
 

@@ -1,10 +1,13 @@
 """What a context may ask of a worker."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from tidemill.app.tracing import Tracing
+from tidemill.context import RUNNING, Running
 from tidemill.engine import Engine, TaskQuery, Transaction
 from tidemill.errors import WorkerError
 from tidemill.task import LogLine, Progress, Task
@@ -23,6 +26,8 @@ class Shared:
     engine: Engine
     resources: Resources
     reports: Reports
+    worker: str = ""
+    tracing: Tracing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,13 @@ class RunPorts:
 
     def block_on(self, work: Coroutine[Any, Any, R]) -> R:
         return block_on(work, self.shared.loop)
+
+
+def entered(run: Run, shared: Shared) -> Callable[[], RunPorts]:
+    """Let what this asyncio task does from now on belong to a run; gives the run's ports."""
+    ports = partial(RunPorts, run, shared)
+    RUNNING.set(Running(run.claim, ports, shared.worker))
+    return ports
 
 
 async def found(engine: Engine, ids: tuple[str, ...]) -> dict[str, Task]:

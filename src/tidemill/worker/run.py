@@ -51,12 +51,14 @@ Began = Callable[["Run"], None]
 class Run:
     """A claim from the moment it was taken until its settlement is answered.
 
+    `begun`: its attempt is under way; before, it waits for a batch, a thread or a child process.
     `told`: the function knows that it is to end, so that what it returns is no result.
     `decided`: its verdict has been reached, and nothing ends it any more.
     `overdue`: it goes on after its hard timeout, and its slot is lost.
     """
 
     __slots__ = (
+        "begun",
         "body",
         "brake",
         "claim",
@@ -84,6 +86,7 @@ class Run:
         self.deadlines: list[Place] = []
         self.ending: Ending | None = None
         self.transaction: tuple[Any, Transaction] | None = None
+        self.begun = False
         self.softened = False
         self.told = False
         self.decided = False

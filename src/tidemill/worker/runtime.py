@@ -17,32 +17,34 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-import psutil
-
 from tidemill.app import Tidemill
 from tidemill.app.declared_queues import reconcile_queues
 from tidemill.engine import ClaimRequest, Engine, Hold
 from tidemill.events import (
     LeaseLost,
     TaskProgressed,
+    TasksSettled,
     TaskStarted,
     WorkerDraining,
     WorkerStarted,
     WorkerStopped,
 )
 from tidemill.outcome import Outcome, Released
-from tidemill.settings import WorkerSettings
+from tidemill.settings import AUTO, WorkerSettings
 from tidemill.task import Claim, State
 from tidemill.task_type import Isolation, TaskType
+from tidemill.worker.adaptive import MOST, START, Controllers
 from tidemill.worker.batches import BatchPool
 from tidemill.worker.belt import Belt
 from tidemill.worker.children import ChildPool
-from tidemill.worker.chronicle import KIND_OF, ending_of
+from tidemill.worker.chronicle import KIND_OF, end_of, ending_of
 from tidemill.worker.claimer import Claimer
 from tidemill.worker.decided import Decided
 from tidemill.worker.executor import Executor
+from tidemill.worker.gauges import gauges
 from tidemill.worker.heartbeat import Answers, Heartbeat
 from tidemill.worker.insist import insist
+from tidemill.worker.memory import watch_memory
 from tidemill.worker.pools import LoopPool, ThreadPool
 from tidemill.worker.ports import Shared
 from tidemill.worker.presence import Presence
@@ -63,11 +65,11 @@ A worker that is killed leaves up to its concurrency of them, and all but one ar
 few children as there are cores, the last of 100 tasks of a second each would wait for a minute.
 """
 
+OWN = 50
+"""Tasks of Tidemill's own that run at once, such as deliveries to webhooks: they mostly wait."""
+
 RELEASE_TIME = 5.0
 """Seconds that a drained worker waits for what it has ended by force to be handed back."""
-
-MEMORY_CHECK = 5.0
-MIB = 1024 * 1024
 
 
 class Pools(NamedTuple):
@@ -80,6 +82,7 @@ class Pools(NamedTuple):
     thread: ThreadPool
     process: ChildPool
     apart: ChildPool
+    own: LoopPool
     batches: Mapping[str, BatchPool]
 
     def of(self, task_type: TaskType) -> Pool:
@@ -93,6 +96,18 @@ class Pools(NamedTuple):
         }
         return own[task_type.isolation]
 
+    @property
+    def slots(self) -> Mapping[str, Slots]:
+        """The slots of each, by the name that the worker's record has for it."""
+        own: dict[str, Pool] = {
+            "loop": self.loop,
+            "thread": self.thread,
+            "process": self.process,
+            "apart": self.apart,
+            **{f"batch:{name}": pool for name, pool in self.batches.items()},
+        }
+        return {name: pool.slots for name, pool in own.items()}
+
     def hurry(self) -> None:
         """Run what is collected now: nothing more will come."""
         for pool in self.batches.values():
@@ -100,7 +115,7 @@ class Pools(NamedTuple):
 
     async def close(self) -> None:
         """End what the pools hold."""
-        pools: list[Pool] = [self.loop, self.thread, self.process, self.apart]
+        pools: list[Pool] = [self.loop, self.thread, self.process, self.apart, self.own]
         for pool in (*pools, *self.batches.values()):
             await pool.close()
 
@@ -109,14 +124,23 @@ class Worker:
     """Runs an application's tasks in this process: on its loop, its threads and child processes.
 
     `name` tells this process from all others, also from an earlier one with the same process id.
-    One worker runs once.
+    `own` are async task types of Tidemill itself: beside the application's they have their own
+    slots and no middleware, and of the worker's queues only those that they name. One worker runs
+    once.
     """
 
     def __init__(
-        self, app: Tidemill, settings: WorkerSettings | None = None, *, name: str | None = None
+        self,
+        app: Tidemill,
+        settings: WorkerSettings | None = None,
+        *,
+        name: str | None = None,
+        own: Sequence[TaskType] = (),
     ) -> None:
         self._app = app
         self._settings = settings or app.settings.worker
+        queues = self._settings.queues
+        self._own = {each.name: each for each in own if queues is None or each.queue in queues}
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.recycle = False
         self._held: dict[Run, None] = {}
@@ -200,20 +224,32 @@ class Worker:
 
     async def _work(self, engine: Engine, resources: Resources) -> None:
         bus, settings = self._app.bus, self._settings
-        shared = Shared(asyncio.get_running_loop(), engine, resources, self._reports)
+        loop, tracing = asyncio.get_running_loop(), self._app.tracing
+        shared = Shared(loop, engine, resources, self._reports, self.name, tracing)
         belt: Belt[Decided] = Belt(UNSETTLED)
         pools = self._pools(shared)
+        controllers = Controllers(
+            settings, {"loop": pools.loop, "thread": pools.thread}, worker=self.name, bus=bus
+        )
         executor = Executor(
             engine,
             belt,
             self._reports,
-            settled=self._settled,
+            settled=self._committed,
             dropped=self._forget,
             overdue=partial(self._overdue, pools),
+            left=controllers.ended if settings.concurrency == AUTO else None,
         )
         settler = Settler(engine, bus, belt, self._reports, self._settled)
-        known = tuple(sorted(self._app.task_types))
-        presence = Presence(self.name, settings, known, lambda: self.running)
+        known = tuple(sorted({*self._app.task_types, *self._own}))
+        presence = Presence(
+            self.name,
+            settings,
+            known,
+            runs=lambda: self._held,
+            slots=pools.slots,
+            draining=lambda: self.draining,
+        )
         heartbeat = Heartbeat(
             engine,
             bus,
@@ -225,15 +261,33 @@ class Worker:
             answered=self._answered,
             present=presence.tell,
         )
-        claimers = self._claimers(engine, belt, pools, self._deliver(executor, belt, pools))
+        claimers = self._claimers(
+            engine, belt, pools, controllers, self._deliver(executor, belt, pools)
+        )
         await presence.tell(engine)
+        untold = self._app.metrics.source(gauges(pools.slots, lambda: self.running))
         heartbeat.start()
-        bus.emit(WorkerStarted(self.name, settings.queues or (), settings.concurrency))
+        bus.emit(WorkerStarted(self.name, settings.queues or (), pools.loop.slots.size))
         claiming = [asyncio.ensure_future(claimer.run()) for claimer in claimers]
         settling = asyncio.ensure_future(settler.run())
-        watching = asyncio.ensure_future(self._watch_memory())
+        watching = asyncio.ensure_future(
+            watch_memory(
+                self.name,
+                settings.max_memory_mib,
+                lambda: self._claimed,
+                tell=bus.emit,
+                full=self._drain_to_recycle,
+            )
+        )
+        adapting = asyncio.ensure_future(controllers.run(engine))
         draining = asyncio.ensure_future(self._draining.wait())
-        stages: set[asyncio.Future[Any]] = {settling, watching, heartbeat.broken, *claiming}
+        stages: set[asyncio.Future[Any]] = {
+            settling,
+            watching,
+            adapting,
+            heartbeat.broken,
+            *claiming,
+        }
         try:
             await _until(draining, stages)
         except asyncio.CancelledError:
@@ -244,34 +298,41 @@ class Worker:
             raise
         finally:
             bus.emit(WorkerDraining(self.name, self.running, self._reason))
+            telling = asyncio.ensure_future(presence.tell(engine))
             for claimer in claimers:
                 claimer.stop()
             pools.hurry()
             await self._finish(claiming)
-            for task in (settling, watching, draining, *claiming):
+            for task in (settling, watching, adapting, draining, *claiming):
                 task.cancel()
-            await asyncio.gather(settling, watching, draining, *claiming, return_exceptions=True)
+            ended = (settling, watching, adapting, draining, telling, *claiming)
+            await asyncio.gather(*ended, return_exceptions=True)
             await heartbeat.stop()
             await presence.withdraw(engine)
             executor.close()
             await pools.close()
+            untold()
             bus.emit(WorkerStopped(self.name, self._released))
 
     # the stages
 
     def _pools(self, shared: Shared) -> Pools:
         settings, middleware = self._settings, self._app.middleware
+        slots, threads, most_threads = settings.concurrency, settings.threads, settings.threads
+        if slots == AUTO:
+            slots, threads, most_threads = START, min(START, threads), MOST["thread"]
         return Pools(
-            loop=LoopPool(Slots(settings.concurrency), shared, middleware),
-            thread=ThreadPool(Slots(settings.threads), shared, middleware),
+            loop=LoopPool(Slots(slots), shared, middleware),
+            thread=ThreadPool(Slots(threads), shared, middleware, most=most_threads),
             process=ChildPool(
                 Slots(settings.children),
                 shared,
                 self._app,
-                settings.child_memory_mib,
+                settings,
                 keep=settings.children,
             ),
-            apart=ChildPool(Slots(SUSPECTS), shared, self._app, settings.child_memory_mib, keep=0),
+            apart=ChildPool(Slots(SUSPECTS), shared, self._app, settings, keep=0),
+            own=LoopPool(Slots(OWN), shared, ()),
             batches={
                 task_type.name: BatchPool(task_type, task_type.batch, shared)
                 for task_type in self._app.task_types.values()
@@ -284,11 +345,18 @@ class Worker:
         engine: Engine,
         belt: Belt[Decided],
         pools: Pools,
+        controllers: Controllers,
         deliver: Callable[[Sequence[Claim]], None],
     ) -> list[Claimer]:
         names: dict[Pool, set[str]] = {}
         for task_type in self._app.task_types.values():
-            names.setdefault(pools.of(task_type), set()).add(task_type.name)
+            pool = pools.of(task_type)
+            names.setdefault(pool, set()).add(task_type.name)
+            controllers.meet(pool, [self._app.queue_of(task_type.name)])
+        asked: dict[Pool, tuple[str, ...] | None] = dict.fromkeys(names, self._settings.queues)
+        if self._own:
+            names[pools.own] = set(self._own)
+            asked[pools.own] = tuple(sorted({str(each.queue) for each in self._own.values()}))
         return [
             Claimer(
                 engine,
@@ -296,7 +364,7 @@ class Worker:
                 ClaimRequest(
                     claim_id="",
                     worker=self.name,
-                    queues=self._settings.queues,
+                    queues=asked[pool],
                     task_types=frozenset(served),
                     limit=0,
                     lease=self._settings.lease,
@@ -306,6 +374,7 @@ class Worker:
                 settling=belt,
                 allowance=self._allowance,
                 deliver=deliver,
+                shares=controllers.of(pool),
             )
             for pool, served in names.items()
         ]
@@ -323,6 +392,8 @@ class Worker:
         task_types, bus = self._app.task_types, self._app.bus
 
         def run_of(claim: Claim) -> Run:
+            if claim.task_type in self._own:
+                return Run(claim, self._own[claim.task_type], pools.own)
             task_type = task_types[claim.task_type]
             apart = claim.alone and pools.apart.usable
             return Run(claim, task_type, pools.apart if apart else pools.of(task_type))
@@ -349,6 +420,7 @@ class Worker:
                             claim.queue,
                             claim.attempt,
                             self.name,
+                            claim.user_id,
                         )
                     )
 
@@ -363,6 +435,12 @@ class Worker:
         bus = self._app.bus
         if state is not State.COMPLETED or bus.wanted(KIND_OF[type(outcome)]):
             bus.emit(ending_of(run, outcome, state, self.name))
+
+    def _committed(self, run: Run, outcome: Outcome, state: State | None) -> None:
+        """A run settled in its own transaction, by itself and beside the settler."""
+        self._settled(run, outcome, state)
+        if self._app.bus.wanted(TasksSettled):
+            self._app.bus.emit(TasksSettled((end_of(run, outcome, state),), timedelta()))
 
     def _forget(self, run: Run) -> None:
         self._held.pop(run, None)
@@ -391,17 +469,6 @@ class Worker:
                 run.end(Ending.CANCEL)
             if report is not None and report.progress is not None:
                 bus.emit(TaskProgressed(*task, report.progress))
-
-    async def _watch_memory(self) -> None:
-        most = self._settings.max_memory_mib
-        process = psutil.Process()
-        while most is not None:
-            used = process.memory_info().rss // MIB
-            if used >= most:
-                self._drain_to_recycle(f"at {used} MiB of memory")
-                return
-            await asyncio.sleep(MEMORY_CHECK)
-        await asyncio.Event().wait()
 
     # drain
 

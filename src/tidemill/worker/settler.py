@@ -1,10 +1,13 @@
 """The last stage: records outcomes, many at a time."""
 
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 from tidemill.engine import Engine
-from tidemill.events import Bus
+from tidemill.events import Bus, TasksSettled
 from tidemill.worker.belt import Belt
+from tidemill.worker.chronicle import end_of
 from tidemill.worker.decided import Decided, Settled, settlement
 from tidemill.worker.insist import insist
 from tidemill.worker.reports import Reports
@@ -38,6 +41,14 @@ class Settler:
 
     async def _settle(self, batch: Sequence[Decided]) -> None:
         settlements = [settlement(run, verdict, self._reports) for run, verdict in batch]
+        started = time.perf_counter()
         states = await insist("settle", lambda: self._engine.settle(settlements), self._bus)
+        took = time.perf_counter() - started
         for (run, verdict), state in zip(batch, states, strict=True):
             self._settled(run, verdict.outcome, state)
+        if self._bus.wanted(TasksSettled):
+            ends = [
+                end_of(run, verdict.outcome, state)
+                for (run, verdict), state in zip(batch, states, strict=True)
+            ]
+            self._bus.emit(TasksSettled(tuple(ends), timedelta(seconds=took)))

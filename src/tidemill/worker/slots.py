@@ -24,6 +24,16 @@ class Slots:
                 if not waiter.done():
                     waiter.set_result(None)
 
+    def resize(self, size: int) -> None:
+        """Have so many slots from now on.
+
+        What occupies a slot keeps it: with fewer slots than are taken, `free` is below zero until
+        enough of them were given back.
+        """
+        added = size - self.size
+        self.size = size
+        self.give(added)
+
     async def available(self) -> None:
         """Return when a slot is free."""
         while self.free <= 0:

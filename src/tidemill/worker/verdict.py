@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tidemill.engine import MAX_CRASHES
+from tidemill.errors import KeyMissing
 from tidemill.outcome import (
     Cancel,
     Cancelled,
@@ -19,6 +20,7 @@ from tidemill.outcome import (
     Snoozed,
 )
 from tidemill.retry import Again
+from tidemill.secret import Veil, veiled
 from tidemill.task import Claim, NewTask, TaskError
 from tidemill.task_type import TaskType
 from tidemill.worker.failure import describe
@@ -40,13 +42,20 @@ class Verdict(msgspec.Struct, frozen=True):
     enqueue: tuple[NewTask, ...] = ()
 
 
-def returned(task_type: TaskType, value: Any) -> Outcome:
-    """The outcome of a function that returned; raises `ResultInvalid`."""
+KEY_PAUSE = timedelta(seconds=60)
+"""Before a task is run again whose payload is encrypted with a key that this worker lacks."""
+
+
+def returned(task_type: TaskType, value: Any, veil: Veil | None = None) -> Outcome:
+    """The outcome of a function that returned, with reasons behind the veil.
+
+    Raises `ResultInvalid`.
+    """
     match value:
         case Snooze(delay, reason):
-            return Snoozed(delay, reason)
+            return Snoozed(delay, veiled(veil, reason))
         case Cancel(reason):
-            return Cancelled(reason)
+            return Cancelled(veiled(veil, reason))
         case _ if task_type.keep_result:
             return Completed(task_type.signature.encode_result(value))
         case _:
@@ -58,6 +67,14 @@ def raised(
 ) -> Outcome:
     """The outcome of a function that raised; `described` is the error as text, if that is known."""
     return _by_policy(task_type, claim, error, described or describe(error))
+
+
+def locked(problem: KeyMissing) -> Outcome:
+    """The outcome of a task that this worker cannot read: nothing is wrong with it.
+
+    It waits for a worker that has the key, and loses no attempt meanwhile.
+    """
+    return Snoozed(KEY_PAUSE, str(problem))
 
 
 def ended(task_type: TaskType, claim: Claim, ending: Ending) -> Outcome | None:

@@ -48,6 +48,15 @@ class Logged(msgspec.Struct, frozen=True, tag=True):
     line: LogLine
 
 
+class Spoke(msgspec.Struct, frozen=True, tag=True):
+    """From the child: a line for the worker's own logging; `kept` with the task already or not."""
+
+    logger: str
+    level: int
+    text: str
+    kept: bool
+
+
 class Find(msgspec.Struct, frozen=True, tag=True):
     """From the child: tasks to find, answered by `Found`."""
 
@@ -72,7 +81,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Do | Soften | Found
-FromChild = Ready | Unable | Reported | Logged | Find | Done
+FromChild = Ready | Unable | Reported | Logged | Spoke | Find | Done
 
 _ENCODER = msgspec.msgpack.Encoder()
 _TO_CHILD: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from tidemill.api.records.values import error_text, seconds, value_of
 from tidemill.app.schedules import ScheduleInfo, SchedulerStatistics
-from tidemill.engine import Fire
+from tidemill.engine import Fire, Fired
 from tidemill.interface.schedules import FireRecord, ScheduleRecord, SchedulerRecord
 from tidemill.schedule import Cron, Every, Once
+from tidemill.secret import secrets_of
 
 
-def schedule_record(info: ScheduleInfo) -> ScheduleRecord:
-    """A scheduled task as it stands."""
+def schedule_record(
+    info: ScheduleInfo, *, payloads: bool = False, holders: bool = True
+) -> ScheduleRecord:
+    """A scheduled task as it stands; its payload is withheld without `payloads`."""
     told, task = info.schedule, info.schedule.task
     timing = told.timing
     return ScheduleRecord(
@@ -22,7 +27,10 @@ def schedule_record(info: ScheduleInfo) -> ScheduleRecord:
         every=seconds(timing.period) if isinstance(timing, Every) else None,
         jitter=seconds(timing.jitter) if isinstance(timing, Every) else None,
         at=timing.at if isinstance(timing, Once) else None,
-        payload=value_of(task.payload),
+        payload=(
+            value_of(task.payload, secret=secrets_of(task.headers).payload) if payloads else UNSET
+        ),
+        withheld=UNSET if payloads else True,
         queue_name=task.queue,
         priority=task.priority,
         max_retries=task.max_attempts - 1,
@@ -46,18 +54,18 @@ def schedule_record(info: ScheduleInfo) -> ScheduleRecord:
         run_count=info.run_count,
         late=info.late,
         last_error=error_text(info.last_error),
-        fires=fire_records(info.fires),
+        fires=fire_records(info.fires, holders=holders),
     )
 
 
-def fire_records(fires: Iterable[Fire]) -> tuple[FireRecord, ...]:
-    """What became of instants."""
+def fire_records(fires: Iterable[Fire], *, holders: bool = True) -> tuple[FireRecord, ...]:
+    """What became of instants; without `holders`, not which task one was skipped for."""
     return tuple(
         FireRecord(
             at=each.at,
             recorded_at=each.recorded_at,
             status=each.outcome,
-            task_id=each.task_id,
+            task_id=each.task_id if holders or each.outcome is Fired.FIRED else None,
             missed=each.missed,
             by_hand=each.by_hand,
         )

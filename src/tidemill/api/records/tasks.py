@@ -3,16 +3,25 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+import msgspec
 from msgspec import UNSET
 
 from tidemill.api.records.values import error_record, seconds, value_of
+from tidemill.app.audit import SUBMITTED_BY
 from tidemill.interface.tasks import LogRecord, ProgressRecord, ResultRecord, RunRecord, TaskRecord
+from tidemill.secret import secrets_of
 from tidemill.task import Attempt, LogLine, Progress, State, Task
 
 
-def task_record(task: Task, *, details: bool = True, exact: bool = False) -> TaskRecord:
-    """A task; with its payload and result if `details`, whose integers are texts if `exact`."""
-    error = task.error
+def task_record(
+    task: Task, *, details: bool = True, exact: bool = False, payloads: bool = False
+) -> TaskRecord:
+    """A task; with its payload and result if `details`, whose integers are texts if `exact`.
+
+    Without `payloads` these two are withheld, and the record says so.
+    """
+    error, shown = task.error, details and payloads
+    secret = secrets_of(task.headers)
     return TaskRecord(
         task_id=task.id,
         task_type=task.task_type,
@@ -44,9 +53,24 @@ def task_record(task: Task, *, details: bool = True, exact: bool = False) -> Tas
         tags=task.tags,
         parent_id=task.parent_id,
         retried_from=task.retried_from,
-        payload=value_of(task.payload, exact=exact) if details else UNSET,
-        result=value_of(task.result, exact=exact) if details else UNSET,
+        submitted_by=task.headers.get(SUBMITTED_BY),
+        payload=(value_of(task.payload, secret=secret.payload, exact=exact) if shown else UNSET),
+        result=value_of(task.result, secret=secret.result, exact=exact) if shown else UNSET,
+        withheld=True if details and not payloads else UNSET,
     )
+
+
+def without_payloads(body: bytes) -> bytes:
+    """The JSON of an answer that was made for somebody who may see payloads, for one who may not.
+
+    >>> without_payloads(b'{"task_id":"7","payload":{"to":"ana"},"result":null}')
+    b'{"task_id":"7","withheld":true}'
+    """
+    told = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    if told.keys().isdisjoint({"payload", "result"}):
+        return body
+    kept = {name: value for name, value in told.items() if name not in {"payload", "result"}}
+    return msgspec.json.encode(kept | {"withheld": True})
 
 
 def progress_record(task: Task) -> ProgressRecord:
@@ -63,15 +87,20 @@ def progress_record(task: Task) -> ProgressRecord:
     )
 
 
-def result_record(task: Task, *, exact: bool = False) -> ResultRecord:
-    """How a final task ended."""
+def result_record(task: Task, *, exact: bool = False, payloads: bool = False) -> ResultRecord:
+    """How a final task ended; its result is withheld without `payloads`."""
     return ResultRecord(
         task_id=task.id,
         status=task.state,
         completed_at=task.finished_at,
-        result=value_of(task.result, exact=exact),
+        result=(
+            value_of(task.result, secret=secrets_of(task.headers).result, exact=exact)
+            if payloads
+            else None
+        ),
         error=error_record(task.error),
         reason=task.reason,
+        withheld=UNSET if payloads else True,
     )
 
 

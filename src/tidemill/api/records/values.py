@@ -1,5 +1,6 @@
 """Payloads, results, durations and errors, as every record has them."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import msgspec
 from tidemill.codec import DEFAULT_CODEC, open_envelope
 from tidemill.errors import PayloadUndecodable
 from tidemill.interface.tasks import ErrorRecord
+from tidemill.secret import Path, masked, may_show
 from tidemill.task import TaskError
 
 SAFE: Final = 2**53 - 1
@@ -31,17 +33,20 @@ def error_text(error: TaskError | None) -> str | None:
     return None if error is None else f"{error.type}: {error.message}"
 
 
-def value_of(envelope: bytes | None, *, exact: bool = False) -> Any:
-    """The JSON in an envelope as it stands there, not decoded; None for one that is not readable.
+def value_of(envelope: bytes | None, *, secret: Sequence[Path] = (), exact: bool = False) -> Any:
+    """The JSON in an envelope with its secrets masked; None for one that is not readable.
 
-    `exact`: integers that a browser would round are texts.
+    `secret` are the places of those that are declared. `exact`: integers that a browser would
+    round are texts.
     """
     if envelope is None:
         return None
     try:
-        if exact:
-            return browsable(DEFAULT_CODEC.decode(envelope))
-        return msgspec.Raw(open_envelope(envelope))
+        body = open_envelope(envelope)
+        if not exact and may_show(body, secret):
+            return msgspec.Raw(body)  # as it stands there, not decoded
+        value = masked(DEFAULT_CODEC.decode(envelope), secret)
+        return browsable(value) if exact else value
     except PayloadUndecodable:
         return None
 

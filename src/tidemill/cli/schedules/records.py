@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidemill.cli.output import Record
-from tidemill.cli.records import plain
+from tidemill.cli.records import payload_of, plain
 from tidemill.cli.texts import Say
 from tidemill.cli.times import short, spelled
 from tidemill.engine import Fire
@@ -32,6 +32,7 @@ def schedule_record(info: "ScheduleInfo") -> dict[str, Any]:
     task = schedule.pop("task")
     head: dict[str, Any] = {"name": schedule.pop("name"), "state": state_of(info)}
     head |= {name: task[name] for name in _OF_TASK}
+    head["payload"] = payload_of(info.schedule.task)
     return {**head, **schedule, **record}
 
 

@@ -120,6 +120,7 @@ class Record:
             max_attempts=new.max_attempts,
             alone=self.alone,
             crashes=self.crashes,
+            waited=timedelta(microseconds=max(0, (self.started or self.due) - self.due)),
             timeout=new.timeout,
             soft_timeout=new.soft_timeout,
             user_id=new.user_id,

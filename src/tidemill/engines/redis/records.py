@@ -210,7 +210,7 @@ def has_labels(task: NewTask | Task) -> bool:
 
 def claim_from(row: Sequence[Any], claim_id: str) -> Claim:
     """A claim from a row of the claim script."""
-    task_id, token, attempt, limit, crashes, alone, packed, payload = row
+    task_id, token, attempt, limit, crashes, alone, packed, payload, waited = row
     told = facts_from(packed)
     return Claim(
         ref=ClaimRef(task_id.decode(), token, claim_id, told.queue),
@@ -223,6 +223,7 @@ def claim_from(row: Sequence[Any], claim_id: str) -> Claim:
         max_attempts=told.attempts,
         alone=alone == 1,
         crashes=crashes,
+        waited=timedelta(microseconds=waited),
         timeout=_timedelta(told.timeout),
         soft_timeout=_timedelta(told.soft_timeout),
         user_id=told.user,

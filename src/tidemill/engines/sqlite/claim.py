@@ -46,6 +46,7 @@ class _Taken(msgspec.Struct, frozen=True, array_like=True):
     token: int
     alone: int
     crashes: int
+    started: int
     user_id: str | None
     project_id: str | None
     parent_id: str | None
@@ -251,6 +252,7 @@ def _claim(step: Step, row: _Taken, request: ClaimRequest) -> Claim:
         max_attempts=row.max_attempts,
         alone=bool(row.alone),
         crashes=row.crashes,
+        waited=timedelta(microseconds=max(0, row.started - row.due)),
         timeout=extra.timeout,
         soft_timeout=extra.soft_timeout,
         user_id=row.user_id,

@@ -63,6 +63,19 @@ async def a_request_without_types_claims_nothing(lab: Lab) -> None:
     assert await lab.state(task_id) is State.PENDING
 
 
+async def a_claim_says_how_long_its_task_was_due(lab: Lab) -> None:
+    """The seam: `Claim.waited`, from due to claimed, the same when the claim is repeated."""
+    await lab.add()
+    await lab.add(delay=MINUTE)
+    lab.clock.advance(3 * MINUTE)
+    await lab.engine.promote(10)
+    claim_id = lab.claim_id()
+    claims = await lab.claim(claim_id=claim_id)
+    assert sorted(claim.waited for claim in claims) == [2 * MINUTE, 3 * MINUTE]
+    lab.clock.advance(TICK)
+    assert await lab.claim(claim_id=claim_id) == claims
+
+
 async def a_claim_carries_what_running_the_task_needs(lab: Lab) -> None:
     """The seam: `Claim`."""
     new = lab.new(

@@ -3,8 +3,8 @@
 -- ARGV[3] msgpack: {claim, worker, queues (names) or false, types (names), limit, alone, lease}.
 -- Answers {again, tasks, sent, next_in}: `again` is 1 when nothing was taken because tasks of unknown
 -- types had to be parked first and more remain; a task is {id, token, attempt, limit, crashes, alone,
--- facts, payload}, in claim order; next_in are the microseconds until a queue's rate lets one start
--- that is ready, 0 when none waits for that.
+-- facts, payload, waited}, in claim order, the last being the microseconds since it was due; next_in
+-- are the microseconds until a queue's rate lets one start that is ready, 0 when none waits for that.
 
 local STRIDE = 1048576 -- as in tidemill.rotation
 local PARKED_AT_ONCE = 1000
@@ -39,7 +39,7 @@ local function answer(record)
   local live, stored = record.live, record.stored
   return {
     record.id, live.token, live.attempt, live.limit, live.crashes, live.alone and 1 or 0,
-    stored[2], stored[3],
+    stored[2], stored[3], math.max(0, live.started - live.due),
   }
 end
 
@@ -278,10 +278,12 @@ end
 -- Starts a delivered task; nil when it had to be parked.
 local function start_delivered(queue, id)
   local stored = redis.call('HMGET', KEY.task .. id, 'live', 'facts', 'payload')
-  local token, attempt, limit, crashes = start_plain(id, stored[1], claim_id, worker, known)
+  local token, attempt, limit, crashes, due = start_plain(id, stored[1], claim_id, worker, known)
   if token then
     lease_for(queue, id)
-    return {id, token, attempt, limit, crashes, 0, stored[2], stored[3]}
+    return {
+      id, token, attempt, limit, crashes, 0, stored[2], stored[3], math.max(0, LEDGER.now - due),
+    }
   end
   local record = load_whole(id, stored)
   if known[record.live.type] then

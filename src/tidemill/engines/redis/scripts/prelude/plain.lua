@@ -43,8 +43,8 @@ local function enqueue_plain(id, queue, kind, priority, attempts, number, labels
   tell_of(id, 'enqueued', kind, queue, 'pending', 0, nil, not labels)
 end
 
--- Starts a pending task from its stored row; answers its token, attempt and attempt limit, or nil
--- when it is not plain, or of a type that is not known.
+-- Starts a pending task from its stored row; answers its token, attempt, attempt limit, crashes
+-- and when it was due, or nil when it is not plain, or of a type that is not known.
 local function start_plain(id, row, claim, worker, known)
   if RECORDS[id] ~= nil then
     return nil
@@ -62,7 +62,7 @@ local function start_plain(id, row, claim, worker, known)
       enqueued, due, LEDGER.now, 0, 0, queue, kind, claim, worker, ''))
   count_move(queue, kind, 'pending', 'running')
   tell_of(id, 'claimed', kind, queue, 'running', attempt, nil, is_bare(mask))
-  return token, attempt, limit, crashes
+  return token, attempt, limit, crashes, due
 end
 
 -- Completes a running task; false when it is not plain, or not held by this claim.

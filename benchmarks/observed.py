@@ -1,0 +1,84 @@
+"""What watching costs: a worker with all of it, beside one with nothing of it.
+
+All of it is metrics, JSON logs, statistics, the worker's record, and alerts, with readings each
+second instead of each ten. Nothing is none of these, which takes a program of its own
+(`unwatched.py`), and only errors are logged.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from statistics import median
+from typing import Final
+
+import msgspec
+from arena import enqueue, opened, rate, recount, store, wait_completed, worker
+from figures import Figure
+from throughput import listed
+from workload import NOOP
+
+from tidemill.engine import HistoryQuery
+from tidemill.worker_record import WORKER
+
+LEAST: Final = 90
+"""Percent of the throughput without that must be left with everything on."""
+
+ROUNDS: Final = 5
+"""At least so many: two workers that differ by little are compared."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How a worker is started, and whether it counts what it does and says that it is there."""
+
+    flags: tuple[str, ...]
+    variables: Mapping[str, str]
+    module: str = "tidemill"
+
+    @property
+    def watches(self) -> bool:
+        """Whether it is the one with everything."""
+        return self.module == "tidemill"
+
+
+WAYS: Final = {
+    "watched": Way(
+        ("--metrics-port", "0", "--log-format", "json"), {"TIDEMILL_ALERTS__EVERY": "1"}
+    ),
+    "not watched": Way(("--log-level", "error"), {"TIDEMILL_ALERTS__ENABLED": "no"}, "unwatched"),
+}
+
+
+async def observed(kind: str, tasks: int, rounds: int) -> list[Figure]:
+    """No-op tasks through one process by turns, each on a new store."""
+    rounds = max(rounds, ROUNDS)
+    rates: dict[str, list[float]] = {name: [] for name in WAYS}
+    for number in range(rounds):
+        # Who is first changes: a machine that gets slower must not favour one of them.
+        for name in sorted(WAYS, reverse=number % 2 == 0):
+            with store(kind) as url:
+                rates[name].append(await _drain(url, tasks, WAYS[name]))
+    share = 100 * median(
+        on / off for on, off in zip(rates["watched"], rates["not watched"], strict=True)
+    )
+    detail = f"median of {rounds} rounds by turns, {tasks:,} no-op tasks each"
+    return [
+        *(
+            Figure(f"worker, {name}", median(found), "tasks/s", detail=listed(found))
+            for name, found in rates.items()
+        ),
+        Figure("watched to not watched", share, "%", LEAST, detail=detail),
+    ]
+
+
+async def _drain(url: str, tasks: int, way: Way) -> float:
+    """Tasks per second of a worker, which must have been watched, or not, as it should be."""
+    async with opened(url) as engine:
+        ids = await enqueue(NOOP, tasks)
+        with worker(url, *way.flags, module=way.module, **way.variables):
+            await wait_completed(engine, NOOP, tasks)
+            told = bool(await engine.documents(WORKER))
+        now = (await engine.stats()).at
+        tallies = await engine.history(HistoryQuery(since=now - timedelta(hours=1), until=now))
+        counted = sum(each.completed for each in tallies if each.task_type == NOOP)
+        if (told, counted) != (way.watches, tasks * way.watches):
+            raise SystemExit(f"{way.module}: its record is there: {told}; counted: {counted:,}")
+        return rate(await recount(engine, ids))
