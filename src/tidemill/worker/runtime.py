@@ -11,11 +11,11 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from tidemill.app import Tidemill
 from tidemill.app.declared_queues import reconcile_queues
@@ -32,11 +32,9 @@ from tidemill.events import (
 from tidemill.outcome import Outcome, Released
 from tidemill.settings import AUTO, WorkerSettings
 from tidemill.task import Claim, State
-from tidemill.task_type import Isolation, TaskType
-from tidemill.worker.adaptive import MOST, START, Controllers
-from tidemill.worker.batches import BatchPool
+from tidemill.task_type import TaskType
+from tidemill.worker.adaptive import Controllers
 from tidemill.worker.belt import Belt
-from tidemill.worker.children import ChildPool
 from tidemill.worker.chronicle import KIND_OF, end_of, ending_of
 from tidemill.worker.claimer import Claimer
 from tidemill.worker.decided import Decided
@@ -45,79 +43,20 @@ from tidemill.worker.gauges import gauges
 from tidemill.worker.heartbeat import Answers, Heartbeat
 from tidemill.worker.insist import insist
 from tidemill.worker.memory import watch_memory
-from tidemill.worker.pools import LoopPool, ThreadPool
+from tidemill.worker.places import Pools, open_pools
 from tidemill.worker.ports import Shared
 from tidemill.worker.presence import Presence
 from tidemill.worker.reports import Reports
 from tidemill.worker.resources import Resources
 from tidemill.worker.run import Pool, Run
 from tidemill.worker.settler import Settler
-from tidemill.worker.slots import Slots
 from tidemill.worker.verdict import Ending, Verdict
 
 UNSETTLED = 2_000
 """Verdicts that may wait for the engine before a worker claims no more."""
 
-SUSPECTS = 16
-"""Tasks of lost workers that run at once, each alone in a child process.
-
-A worker that is killed leaves up to its concurrency of them, and all but one are innocent: with as
-few children as there are cores, the last of 100 tasks of a second each would wait for a minute.
-"""
-
-OWN = 50
-"""Tasks of Tidemill's own that run at once, such as deliveries to webhooks: they mostly wait."""
-
 RELEASE_TIME = 5.0
 """Seconds that a drained worker waits for what it has ended by force to be handed back."""
-
-
-class Pools(NamedTuple):
-    """Where tasks run: by the isolation of their type, or apart, each alone in a child process.
-
-    Each batch task type has a pool of its own, by its name.
-    """
-
-    loop: LoopPool
-    thread: ThreadPool
-    process: ChildPool
-    apart: ChildPool
-    own: LoopPool
-    batches: Mapping[str, BatchPool]
-
-    def of(self, task_type: TaskType) -> Pool:
-        """The pool of a task type."""
-        if task_type.batch is not None:
-            return self.batches[task_type.name]
-        own: dict[Isolation, Pool] = {
-            "loop": self.loop,
-            "thread": self.thread,
-            "process": self.process,
-        }
-        return own[task_type.isolation]
-
-    @property
-    def slots(self) -> Mapping[str, Slots]:
-        """The slots of each, by the name that the worker's record has for it."""
-        own: dict[str, Pool] = {
-            "loop": self.loop,
-            "thread": self.thread,
-            "process": self.process,
-            "apart": self.apart,
-            **{f"batch:{name}": pool for name, pool in self.batches.items()},
-        }
-        return {name: pool.slots for name, pool in own.items()}
-
-    def hurry(self) -> None:
-        """Run what is collected now: nothing more will come."""
-        for pool in self.batches.values():
-            pool.hurry()
-
-    async def close(self) -> None:
-        """End what the pools hold."""
-        pools: list[Pool] = [self.loop, self.thread, self.process, self.apart, self.own]
-        for pool in (*pools, *self.batches.values()):
-            await pool.close()
 
 
 class Worker:
@@ -227,7 +166,7 @@ class Worker:
         loop, tracing = asyncio.get_running_loop(), self._app.tracing
         shared = Shared(loop, engine, resources, self._reports, self.name, tracing)
         belt: Belt[Decided] = Belt(UNSETTLED)
-        pools = self._pools(shared)
+        pools = open_pools(self._app, settings, shared)
         controllers = Controllers(
             settings, {"loop": pools.loop, "thread": pools.thread}, worker=self.name, bus=bus
         )
@@ -315,30 +254,6 @@ class Worker:
             bus.emit(WorkerStopped(self.name, self._released))
 
     # the stages
-
-    def _pools(self, shared: Shared) -> Pools:
-        settings, middleware = self._settings, self._app.middleware
-        slots, threads, most_threads = settings.concurrency, settings.threads, settings.threads
-        if slots == AUTO:
-            slots, threads, most_threads = START, min(START, threads), MOST["thread"]
-        return Pools(
-            loop=LoopPool(Slots(slots), shared, middleware),
-            thread=ThreadPool(Slots(threads), shared, middleware, most=most_threads),
-            process=ChildPool(
-                Slots(settings.children),
-                shared,
-                self._app,
-                settings,
-                keep=settings.children,
-            ),
-            apart=ChildPool(Slots(SUSPECTS), shared, self._app, settings, keep=0),
-            own=LoopPool(Slots(OWN), shared, ()),
-            batches={
-                task_type.name: BatchPool(task_type, task_type.batch, shared)
-                for task_type in self._app.task_types.values()
-                if task_type.batch is not None
-            },
-        )
 
     def _claimers(
         self,
