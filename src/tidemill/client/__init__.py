@@ -15,7 +15,7 @@ values of `tidemill.interface`.
 
 from tidemill.client.events import Event
 from tidemill.client.faces import Answer, AsyncClient, Client
-from tidemill.client.routes import SubmitOptions
+from tidemill.client.routes.tasks import SubmitOptions
 from tidemill.errors import RequestRefused
 from tidemill.interface.problems import Problem
 

@@ -10,10 +10,21 @@ from typing import Any, Final, Generic, Self, TypeVar
 import httpx
 import msgspec
 
-from tidemill.client import routes
 from tidemill.client.asking import Ask, path
 from tidemill.client.events import Event, Lines
 from tidemill.client.problems import error_of, problem_of
+from tidemill.client.routes import (
+    access,
+    alerts,
+    failed,
+    fleet,
+    queues,
+    schedules,
+    tasks,
+    webhooks,
+    workflows,
+)
+from tidemill.client.routes.forms import API
 
 T = TypeVar("T")
 
@@ -89,7 +100,7 @@ class Client:
     @contextmanager
     def task_events(self, task_id: str, *, last: str | None = None) -> Iterator[Iterator[Event]]:
         """The changes of one task, from its state to its end."""
-        with self._events(path(f"{routes.API}/tasks/{{}}/events", task_id), {}, last) as events:
+        with self._events(path(f"{API}/tasks/{{}}/events", task_id), {}, last) as events:
             yield events
 
     @contextmanager
@@ -102,7 +113,7 @@ class Client:
         `id` of the last event as `last`.
         """
         query = {"queue": queue, "task_type": task_type, "types": types}
-        with self._events(f"{routes.API}/events", query, last) as events:
+        with self._events(f"{API}/events", query, last) as events:
             yield events
 
     @contextmanager
@@ -116,65 +127,65 @@ class Client:
             taken = (lines.take(line) for line in response.iter_lines())
             yield (event for event in taken if event is not None)
 
-    submit_task = routes.submit_task
-    submit_tasks = routes.submit_tasks
-    get_task = routes.get_task
-    list_tasks = routes.list_tasks
-    delete_task = routes.delete_task
-    cancel_task = routes.cancel_task
-    retry_task = routes.retry_task
-    get_progress = routes.get_progress
-    get_result = routes.get_result
-    get_runs = routes.get_runs
-    get_logs = routes.get_logs
-    get_statistics = routes.get_statistics
-    get_statistics_over_time = routes.get_statistics_over_time
-    create_queue = routes.create_queue
-    list_queues = routes.list_queues
-    get_queue = routes.get_queue
-    get_queue_stats = routes.get_queue_stats
-    change_queue = routes.change_queue
-    reset_queue = routes.reset_queue
-    pause_queue = routes.pause_queue
-    resume_queue = routes.resume_queue
-    purge_queue = routes.purge_queue
-    create_scheduled_task = routes.create_scheduled_task
-    list_scheduled_tasks = routes.list_scheduled_tasks
-    get_scheduled_task = routes.get_scheduled_task
-    change_scheduled_task = routes.change_scheduled_task
-    delete_scheduled_task = routes.delete_scheduled_task
-    get_fires = routes.get_fires
-    pause_scheduled_task = routes.pause_scheduled_task
-    resume_scheduled_task = routes.resume_scheduled_task
-    run_scheduled_task = routes.run_scheduled_task
-    get_scheduler_statistics = routes.get_scheduler_statistics
-    list_failed_groups = routes.list_failed_groups
-    retry_failed_group = routes.retry_failed_group
-    drop_failed_group = routes.drop_failed_group
-    list_workers = routes.list_workers
-    get_workflow = routes.get_workflow
-    list_steps = routes.list_steps
-    cancel_workflow = routes.cancel_workflow
-    retry_workflow = routes.retry_workflow
-    list_keys = routes.list_keys
-    create_key = routes.create_key
-    revoke_key = routes.revoke_key
-    get_me = routes.get_me
-    create_webhook = routes.create_webhook
-    list_webhooks = routes.list_webhooks
-    get_webhook = routes.get_webhook
-    change_webhook = routes.change_webhook
-    delete_webhook = routes.delete_webhook
-    rotate_webhook = routes.rotate_webhook
-    test_webhook = routes.test_webhook
-    list_deliveries = routes.list_deliveries
-    list_audit = routes.list_audit
-    list_alerts = routes.list_alerts
-    list_silences = routes.list_silences
-    create_silence = routes.create_silence
-    delete_silence = routes.delete_silence
-    get_health = routes.get_health
-    get_readiness = routes.get_readiness
+    submit_task = tasks.submit_task
+    submit_tasks = tasks.submit_tasks
+    get_task = tasks.get_task
+    list_tasks = tasks.list_tasks
+    delete_task = tasks.delete_task
+    cancel_task = tasks.cancel_task
+    retry_task = tasks.retry_task
+    get_progress = tasks.get_progress
+    get_result = tasks.get_result
+    get_runs = tasks.get_runs
+    get_logs = tasks.get_logs
+    get_statistics = tasks.get_statistics
+    get_statistics_over_time = tasks.get_statistics_over_time
+    create_queue = queues.create_queue
+    list_queues = queues.list_queues
+    get_queue = queues.get_queue
+    get_queue_stats = queues.get_queue_stats
+    change_queue = queues.change_queue
+    reset_queue = queues.reset_queue
+    pause_queue = queues.pause_queue
+    resume_queue = queues.resume_queue
+    purge_queue = queues.purge_queue
+    create_scheduled_task = schedules.create_scheduled_task
+    list_scheduled_tasks = schedules.list_scheduled_tasks
+    get_scheduled_task = schedules.get_scheduled_task
+    change_scheduled_task = schedules.change_scheduled_task
+    delete_scheduled_task = schedules.delete_scheduled_task
+    get_fires = tasks.get_fires
+    pause_scheduled_task = schedules.pause_scheduled_task
+    resume_scheduled_task = schedules.resume_scheduled_task
+    run_scheduled_task = schedules.run_scheduled_task
+    get_scheduler_statistics = schedules.get_scheduler_statistics
+    list_failed_groups = failed.list_failed_groups
+    retry_failed_group = failed.retry_failed_group
+    drop_failed_group = failed.drop_failed_group
+    list_workers = fleet.list_workers
+    get_workflow = workflows.get_workflow
+    list_steps = workflows.list_steps
+    cancel_workflow = workflows.cancel_workflow
+    retry_workflow = workflows.retry_workflow
+    list_keys = access.list_keys
+    create_key = access.create_key
+    revoke_key = access.revoke_key
+    get_me = access.get_me
+    create_webhook = webhooks.create_webhook
+    list_webhooks = webhooks.list_webhooks
+    get_webhook = webhooks.get_webhook
+    change_webhook = webhooks.change_webhook
+    delete_webhook = webhooks.delete_webhook
+    rotate_webhook = webhooks.rotate_webhook
+    test_webhook = webhooks.test_webhook
+    list_deliveries = webhooks.list_deliveries
+    list_audit = access.list_audit
+    list_alerts = alerts.list_alerts
+    list_silences = alerts.list_silences
+    create_silence = alerts.create_silence
+    delete_silence = alerts.delete_silence
+    get_health = fleet.get_health
+    get_readiness = fleet.get_readiness
 
 
 class AsyncClient:
@@ -225,7 +236,7 @@ class AsyncClient:
         self, task_id: str, *, last: str | None = None
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """The changes of one task, from its state to its end."""
-        at = path(f"{routes.API}/tasks/{{}}/events", task_id)
+        at = path(f"{API}/tasks/{{}}/events", task_id)
         async with self._events(at, {}, last) as events:
             yield events
 
@@ -235,7 +246,7 @@ class AsyncClient:
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """The changes of all tasks, or those of some queues, task types and names of events."""
         query = {"queue": queue, "task_type": task_type, "types": types}
-        async with self._events(f"{routes.API}/events", query, last) as events:
+        async with self._events(f"{API}/events", query, last) as events:
             yield events
 
     @asynccontextmanager
@@ -252,65 +263,65 @@ class AsyncClient:
                 if (event := lines.take(line)) is not None
             )
 
-    submit_task = routes.submit_task
-    submit_tasks = routes.submit_tasks
-    get_task = routes.get_task
-    list_tasks = routes.list_tasks
-    delete_task = routes.delete_task
-    cancel_task = routes.cancel_task
-    retry_task = routes.retry_task
-    get_progress = routes.get_progress
-    get_result = routes.get_result
-    get_runs = routes.get_runs
-    get_logs = routes.get_logs
-    get_statistics = routes.get_statistics
-    get_statistics_over_time = routes.get_statistics_over_time
-    create_queue = routes.create_queue
-    list_queues = routes.list_queues
-    get_queue = routes.get_queue
-    get_queue_stats = routes.get_queue_stats
-    change_queue = routes.change_queue
-    reset_queue = routes.reset_queue
-    pause_queue = routes.pause_queue
-    resume_queue = routes.resume_queue
-    purge_queue = routes.purge_queue
-    create_scheduled_task = routes.create_scheduled_task
-    list_scheduled_tasks = routes.list_scheduled_tasks
-    get_scheduled_task = routes.get_scheduled_task
-    change_scheduled_task = routes.change_scheduled_task
-    delete_scheduled_task = routes.delete_scheduled_task
-    get_fires = routes.get_fires
-    pause_scheduled_task = routes.pause_scheduled_task
-    resume_scheduled_task = routes.resume_scheduled_task
-    run_scheduled_task = routes.run_scheduled_task
-    get_scheduler_statistics = routes.get_scheduler_statistics
-    list_failed_groups = routes.list_failed_groups
-    retry_failed_group = routes.retry_failed_group
-    drop_failed_group = routes.drop_failed_group
-    list_workers = routes.list_workers
-    get_workflow = routes.get_workflow
-    list_steps = routes.list_steps
-    cancel_workflow = routes.cancel_workflow
-    retry_workflow = routes.retry_workflow
-    list_keys = routes.list_keys
-    create_key = routes.create_key
-    revoke_key = routes.revoke_key
-    get_me = routes.get_me
-    create_webhook = routes.create_webhook
-    list_webhooks = routes.list_webhooks
-    get_webhook = routes.get_webhook
-    change_webhook = routes.change_webhook
-    delete_webhook = routes.delete_webhook
-    rotate_webhook = routes.rotate_webhook
-    test_webhook = routes.test_webhook
-    list_deliveries = routes.list_deliveries
-    list_audit = routes.list_audit
-    list_alerts = routes.list_alerts
-    list_silences = routes.list_silences
-    create_silence = routes.create_silence
-    delete_silence = routes.delete_silence
-    get_health = routes.get_health
-    get_readiness = routes.get_readiness
+    submit_task = tasks.submit_task
+    submit_tasks = tasks.submit_tasks
+    get_task = tasks.get_task
+    list_tasks = tasks.list_tasks
+    delete_task = tasks.delete_task
+    cancel_task = tasks.cancel_task
+    retry_task = tasks.retry_task
+    get_progress = tasks.get_progress
+    get_result = tasks.get_result
+    get_runs = tasks.get_runs
+    get_logs = tasks.get_logs
+    get_statistics = tasks.get_statistics
+    get_statistics_over_time = tasks.get_statistics_over_time
+    create_queue = queues.create_queue
+    list_queues = queues.list_queues
+    get_queue = queues.get_queue
+    get_queue_stats = queues.get_queue_stats
+    change_queue = queues.change_queue
+    reset_queue = queues.reset_queue
+    pause_queue = queues.pause_queue
+    resume_queue = queues.resume_queue
+    purge_queue = queues.purge_queue
+    create_scheduled_task = schedules.create_scheduled_task
+    list_scheduled_tasks = schedules.list_scheduled_tasks
+    get_scheduled_task = schedules.get_scheduled_task
+    change_scheduled_task = schedules.change_scheduled_task
+    delete_scheduled_task = schedules.delete_scheduled_task
+    get_fires = tasks.get_fires
+    pause_scheduled_task = schedules.pause_scheduled_task
+    resume_scheduled_task = schedules.resume_scheduled_task
+    run_scheduled_task = schedules.run_scheduled_task
+    get_scheduler_statistics = schedules.get_scheduler_statistics
+    list_failed_groups = failed.list_failed_groups
+    retry_failed_group = failed.retry_failed_group
+    drop_failed_group = failed.drop_failed_group
+    list_workers = fleet.list_workers
+    get_workflow = workflows.get_workflow
+    list_steps = workflows.list_steps
+    cancel_workflow = workflows.cancel_workflow
+    retry_workflow = workflows.retry_workflow
+    list_keys = access.list_keys
+    create_key = access.create_key
+    revoke_key = access.revoke_key
+    get_me = access.get_me
+    create_webhook = webhooks.create_webhook
+    list_webhooks = webhooks.list_webhooks
+    get_webhook = webhooks.get_webhook
+    change_webhook = webhooks.change_webhook
+    delete_webhook = webhooks.delete_webhook
+    rotate_webhook = webhooks.rotate_webhook
+    test_webhook = webhooks.test_webhook
+    list_deliveries = webhooks.list_deliveries
+    list_audit = access.list_audit
+    list_alerts = alerts.list_alerts
+    list_silences = alerts.list_silences
+    create_silence = alerts.create_silence
+    delete_silence = alerts.delete_silence
+    get_health = fleet.get_health
+    get_readiness = fleet.get_readiness
 
 
 def _with_key(headers: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
