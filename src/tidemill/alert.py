@@ -243,36 +243,42 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
     """The failures of one task type in one queue, as far as they were told at `told_at`.
 
     `counted` of the failures in the minute that begins at `since` are told, later ones are not.
-    `step` says how long to collect the next ones.
+    `step` says how long to collect the next ones. `telling` are those that are counted as told and
+    are just being told.
     """
 
     since: datetime
     counted: int = 0
     told_at: datetime | None = None
     step: int = 0
+    telling: int = 0
 
 
 def failures_told(
     standing: Failing, by_minute: Mapping[datetime, int], now: datetime
-) -> tuple[Failing | None, int]:
-    """How it stands by the failures of each minute, and how many are told now.
+) -> Failing | None:
+    """How it stands by the failures of each minute, with how many are to be told now.
 
     None: they are all told, and long enough ago to be forgotten.
     """
+    if standing.telling:
+        return standing
     new = sum(by_minute[at] for at in by_minute if at >= standing.since) - standing.counted
     if standing.told_at is None:
         step = 0
     else:
         passed = now - standing.told_at
         if new <= 0 and passed >= _CALM:
-            return None, 0
+            return None
         if passed < _GROUPED[standing.step]:
-            return standing, 0
+            return standing
         step = min(standing.step + 1, len(_GROUPED) - 1)
     if new <= 0:
-        return standing, 0
+        return standing
     minute = now.replace(second=0, microsecond=0)
-    return Failing(since=minute, counted=by_minute.get(minute, 0), told_at=now, step=step), new
+    return Failing(
+        since=minute, counted=by_minute.get(minute, 0), told_at=now, step=step, telling=new
+    )
 
 
 class AlertEmail(msgspec.Struct, frozen=True, kw_only=True):

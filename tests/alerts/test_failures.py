@@ -1,7 +1,7 @@
 """Notices of failed tasks: each is counted once, a flood is a handful, and e-mail is real."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,7 @@ from tests.worker.facts import Facts, at_work
 from tidemill import Permanent, TaskFailedError, TaskRetried, Tidemill, VirtualClock
 from tidemill.alert import AlertEmail, AlertRule, AlertSettings
 from tidemill.alerts import AlertWatch, Delivery
+from tidemill.alerts.notices import FailuresNotice
 from tidemill.engines.memory import MemoryEngine
 from tidemill.worker import Worker
 
@@ -43,6 +44,29 @@ async def test_a_flood_of_ten_thousand_failures_is_a_handful_of_notices(scene: M
     assert told[0].errors == ("builtins.ValueError",)
     assert len(told[0].last) == 5
     assert "canary" not in str(told)
+
+
+async def test_nodes_that_count_failures_at_the_same_time_miss_none(
+    scene: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = scene(email=NOBODY)
+    told = []
+    tell = Delivery.tell_failures
+
+    async def slowly(delivery: Delivery, news: Iterable[tuple[FailuresNotice, int]]) -> None:
+        await tell(delivery, news)
+        monkeypatch.setattr(Delivery, "tell_failures", tell)
+        await here.app.function("work").enqueue_many({} for _ in range(2))
+        await here.end(2, failing=True)
+        told.extend(await here.look(after=0.01))
+
+    await here.app.function("work").enqueue()
+    await here.end(1, failing=True)
+    monkeypatch.setattr(Delivery, "tell_failures", slowly)
+    await here.another().look(await here.app.engine())
+    told += await here.look(after=61)
+    counts = [each["notice"].count for each in told]
+    assert sum(counts) == 3
 
 
 async def test_one_failure_is_told_with_its_task(scene: MakeScene) -> None:

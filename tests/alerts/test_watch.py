@@ -1,11 +1,16 @@
 """What is watched, and that it is told once: by many watches, through crossings and silences."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import pytest
 
 from tests.alerts.conftest import MakeScene, Scene
 from tidemill.alert import AlertLevel as Level
-from tidemill.alert import AlertRule
+from tidemill.alert import AlertRule, Reading, Rule
+from tidemill.alerts import readings
+from tidemill.engine import Engine
 from tidemill.worker_record import WORKER
 
 MINUTE = 60.0
@@ -160,3 +165,39 @@ async def test_quiet_readings_write_nothing(scene: MakeScene) -> None:
     await here.look(after=60)
     assert await engine.documents("alert") == before
     assert await engine.documents(WORKER) == []
+
+
+async def test_a_reading_older_than_what_another_node_told_is_no_recovery(
+    scene: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = scene(failures=False, rules={"failed_tasks": AlertRule(alarm=3)})
+    told = []
+    taken = readings.of_engine
+
+    async def slowly(engine: Engine, rules: Iterable[Rule]) -> tuple[datetime, list[Reading]]:
+        found = await taken(engine, rules)
+        monkeypatch.setattr(readings, "of_engine", taken)
+        await enqueue(here, 5)
+        await here.end(5, failing=True)
+        told.extend(levels(await here.look(after=0.01)))
+        return found
+
+    monkeypatch.setattr(readings, "of_engine", slowly)
+    await here.another().look(await here.app.engine())
+    told += levels(await here.look(after=1))
+    assert told == [("failed_tasks", "default", Level.ALARM)]
+
+
+async def test_schedules_that_another_node_read_before_they_were_late_are_no_recovery(
+    scene: MakeScene,
+) -> None:
+    here = scene()
+    engine, other = await here.app.engine(), here.another()
+    await here.app.schedules.create("hourly", "work", every=3600.0)
+    here.clock.advance(timedelta(seconds=3630))
+    await other.look(engine)
+    told = levels(await here.look(after=35))
+    here.clock.advance(timedelta(seconds=5))
+    await other.look(engine)
+    told += levels(await here.look(after=1))
+    assert told == [("schedule_late", "hourly", Level.ALARM)]

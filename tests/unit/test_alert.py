@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from tidemill.alert import (
@@ -150,9 +151,10 @@ def flood(counts: list[int], every: timedelta) -> list[tuple[int, int]]:
         minute = now.replace(second=0, microsecond=0)
         by_minute[minute] = by_minute.get(minute, 0) + count
         fresh = Failing(since=minute - MINUTE)
-        standing, told_now = failures_told(standing or fresh, by_minute, now)
-        if told_now:
-            found.append((number, told_now))
+        standing = failures_told(standing or fresh, by_minute, now)
+        if standing is not None and standing.telling:
+            found.append((number, standing.telling))
+            standing = msgspec.structs.replace(standing, telling=0)
     return found
 
 

@@ -40,12 +40,13 @@ async def of_engine(engine: Engine, rules: Iterable[Rule]) -> tuple[datetime, li
     workers = described(await engine.documents(WORKER), stats.at)
     found = [*_of_queues(stats), *_of_workers(stats, workers)]
     if "task_running" in by_name:
-        query = TaskQuery(states=frozenset({State.RUNNING}), limit=MOST_RUNNING)
-        found += _longest((await engine.find(query)).tasks, stats.at)
+        running = TaskQuery(states=frozenset({State.RUNNING}), limit=MOST_RUNNING)
+        found += _longest((await engine.find(running)).tasks, stats.at)
     if rule := by_name.get("failure_percentage"):
         minute = stats.at.replace(second=0, microsecond=0)
-        until = minute + timedelta(minutes=1)  # the minute that has begun is counted too
-        tallies = await engine.history(HistoryQuery(since=until - rule.window, until=until))
+        # The window at least, in whole minutes: the one that has begun is counted besides.
+        query = HistoryQuery(since=minute - rule.window, until=minute + timedelta(minutes=1))
+        tallies = await engine.history(query)
         found += _failure_percentages(tallies)
     return stats.at, found
 

@@ -53,7 +53,6 @@ class AlertWatch:
         self._machine = readings.Machine(self._host)
         self._delivery = delivery
         self._schedules_at: datetime | None = None
-        self._late: list[Reading] = []
 
     async def run(self) -> None:
         """Watch until cancelled; raises the error of an engine that refuses.
@@ -66,29 +65,45 @@ class AlertWatch:
         await repeat(self._app, "alerts", self.look)
 
     async def look(self, engine: Engine) -> float:
-        """Take readings once, and tell what is news; answers when to look again, in seconds."""
+        """Take readings once, and tell what is news; answers when to look again, in seconds.
+
+        How rules stand is read before: a reading older than what another node has told since would
+        end an alarm that holds.
+        """
+        standings = await STANDINGS.read(engine)
         now, found = await readings.of_engine(engine, self._rules)
         found += self._machine.readings()
-        found += await self._late_schedules(now)
-        await self._judge(engine, found, now)
+        rules = self._rules
+        if self._reads_schedules(now):
+            found += await readings.of_schedules(self._app, now)
+        else:
+            rules = tuple(rule for rule in rules if rule.name != "schedule_late")
+        await self._judge(engine, rules, standings, found, now)
         if self._settings.failures:
             await self._tell_failures(engine, now)
         return self._settings.every
 
-    async def _late_schedules(self, now: datetime) -> list[Reading]:
+    def _reads_schedules(self, now: datetime) -> bool:
+        """Whether they are read in this look; in the others nothing is known of them."""
         last = self._schedules_at
-        if last is None or not timedelta() <= now - last < readings.MOST_SCHEDULES_EVERY:
-            self._late = await readings.of_schedules(self._app, now)
+        due = last is None or not timedelta() <= now - last < readings.MOST_SCHEDULES_EVERY
+        if due:
             self._schedules_at = now
-        return self._late
+        return due
 
-    async def _judge(self, engine: Engine, found: Iterable[Reading], now: datetime) -> None:
+    async def _judge(
+        self,
+        engine: Engine,
+        rules: Iterable[Rule],
+        standings: Mapping[tuple[str, str], Kept[Standing]],
+        found: Iterable[Reading],
+        now: datetime,
+    ) -> None:
         silent = silences(await engine.documents(SILENCE))
-        standings = await STANDINGS.read(engine)
         by_key = {(each.rule, each.subject): each for each in found}
         news: list[tuple[Notice, int]] = []
         puts: list[Put] = []
-        for rule in self._rules:
+        for rule in rules:
             for key in _about(rule, by_key, standings):
                 if _elsewhere(key, self._host):
                     continue
@@ -117,14 +132,30 @@ class AlertWatch:
         for tally in tallies:
             if tally.failed and not tally.queue.startswith(OWN_QUEUES):
                 failed.setdefault((tally.queue, tally.task_type), {})[tally.at] = tally.failed
-        news, puts = [], []
+        puts = []
         for key in sorted({*failings, *failed}):
             kept = failings.get(key, Kept[Failing](None))
-            standing, count = failures_told(kept.value or fresh, failed.get(key, {}), now)
-            if count:
-                news.append((await _notice(engine, *key, count, now), kept.version))
+            standing = failures_told(kept.value or fresh, failed.get(key, {}), now)
             if standing != (kept.value or fresh):
                 puts.append(FAILINGS.put(key, standing, kept.version))
+        if puts:
+            await engine.put(puts)
+            failings = await FAILINGS.read(engine)
+        await self._tell_kept(engine, failings, now)
+
+    async def _tell_kept(
+        self, engine: Engine, failings: Mapping[tuple[str, str], Kept[Failing]], now: datetime
+    ) -> None:
+        """Tell the numbers that are kept to be told, and that they are told.
+
+        Nodes that look together count differently: only what was kept is told, whoever tells it.
+        """
+        news, puts = [], []
+        for key, kept in failings.items():
+            if kept.value is not None and kept.value.telling:
+                news.append((await _notice(engine, *key, kept.value.telling, now), kept.version))
+                told = msgspec.structs.replace(kept.value, telling=0)
+                puts.append(FAILINGS.put(key, told, kept.version))
         await self._delivery.tell_failures(news)
         await engine.put(puts)
 
