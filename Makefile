@@ -25,7 +25,8 @@ up: $(INSTALLED) ## Like demo, but keep the system running until Ctrl-C
 	$(BIN)/python -m tidemill_apps.knowledge.demo --keep $(ARGS)
 
 test: $(INSTALLED) ## Run the tests (real servers included) on all cores
-	$(BIN)/pytest --numprocesses=auto $(ARGS)
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/compiled \
+		$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, words
 	$(BIN)/ruff format --check

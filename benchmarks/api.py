@@ -3,15 +3,16 @@
 `python benchmarks/api.py` measures on Valkey, `--engine sqlite` on a file; `--ballast 1000000`
 fills the store first. `--only submits,peer` chooses parts: `peer` is the same submit to FastAPI
 before Celery (peers/fastapi_celery.py), on the same server by turns with ours; `gate` is the submit
-by turns with one to a server that asks nobody for a key. The clients write requests that were
-encoded before, byte by byte, and look at nothing but status and length of the answers: on two cores
-they must not be what is measured.
+with an API key and with a token by turns with one to a server that asks nobody for either. The
+clients write requests that were encoded before, byte by byte, and look at nothing but status and
+length of the answers: on two cores they must not be what is measured.
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -31,11 +32,14 @@ from tidemill import TaskQuery
 from tidemill.access import FULL
 from tidemill.api import create_api, trusted
 from tidemill.api.server import listen, serving, url_of
+from tidemill.app.credentials.tokens import Tokens
+from tidemill.configuration import Jwt
 
 CLIENTS = 64
 BULK = 500
 BULK_CLIENTS = 4
 ROUNDS = 3
+GATE_ROUNDS = 7
 MYSELF = (sys.executable, str(Path(__file__)))
 PAYLOAD = {"user_id": 4711, "address": "someone@example.org"}
 
@@ -127,10 +131,11 @@ async def load(wanted: Load) -> Answered:
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A server: its port, and the key that it wants."""
+    """A server: its port, the key that it wants, and a token that it takes instead."""
 
     port: int
     key: str = ""
+    token: str = ""
 
 
 def request(method: str, path: str, body: object = None, key: str = "") -> bytes:
@@ -162,9 +167,12 @@ async def serve(*, openly: bool) -> None:
     listening = listen("127.0.0.1", 0)
     app = workload.app
     key = (await app.keys.create("benchmark", FULL)).text
-    api = create_api(app, trusted if openly else None)
+    jwt = Jwt(secret=secrets.token_hex(32))
+    token = Tokens(jwt).make("benchmark", FULL)
+    api = create_api(app, trusted) if openly else create_api(app, jwt=jwt)
+    told = [url_of(listening).rpartition(":")[2], *(() if openly else (key, token))]
     async with serving(api, listening, end=lambda: None):
-        print(url_of(listening).rpartition(":")[2], "" if openly else key, flush=True)
+        print(*told, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
@@ -188,8 +196,8 @@ def server(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Ser
     """Where a program of its own serves."""
     with process(command, variables) as started:
         assert started.stdout
-        port, _, key = started.stdout.readline().decode().strip().partition(" ")
-        yield Served(int(port), key)
+        port, *credentials = started.stdout.readline().decode().split()
+        yield Served(int(port), *credentials)
 
 
 def ours(url: str, how: str = "serve") -> contextlib.AbstractContextManager[Served]:
@@ -253,7 +261,7 @@ def peer(on: Site) -> list[Figure]:
     if on.url.startswith("sqlite"):
         return [Figure(f"submits, {name}", None, "/s", detail="Celery has no broker of that kind")]
     with theirs(on.url) as at:
-        one, other = _by_turns(on, at)
+        one, other = _by_turns(on, on.at, at)
     lead = median(_value(our) / _value(their) for our, their in zip(one, other, strict=True))
     return [
         _of_rounds("submits by turns with a peer, Tidemill", one),
@@ -263,23 +271,28 @@ def peer(on: Site) -> list[Figure]:
 
 
 def gate(on: Site) -> list[Figure]:
-    """The same submit with a key, and to a server that asks nobody for one."""
+    """The same submit with a key, with a token, and to a server that asks nobody for either."""
+    with_token = msgspec.structs.replace(on.at, key=on.at.token)
     with ours(on.url, "serve-openly") as at:
-        with_key, without = _by_turns(on, at)
-    shares = [_value(one) / _value(other) for one, other in zip(with_key, without, strict=True)]
-    return [
-        _of_rounds("submits by turns, with a key", with_key),
-        _of_rounds("submits by turns, without a gate that asks", without),
-        Figure("of the submits without credentials, with a key", 100 * median(shares), "%", 90),
-    ]
+        without, *asked = _by_turns(on, at, on.at, with_token, rounds=GATE_ROUNDS)
+    figures = [_of_rounds("submits by turns, without a gate that asks", without)]
+    for credentials, found in zip(("an API key", "a token (JWT)"), asked, strict=True):
+        shares = [_value(one) / _value(other) for one, other in zip(found, without, strict=True)]
+        name = f"of the submits without credentials, with {credentials}"
+        figures += [
+            _of_rounds(f"submits by turns, with {credentials}", found),
+            Figure(name, 100 * median(shares), "%", 90, detail=f"median of {GATE_ROUNDS} rounds"),
+        ]
+    return figures
 
 
-def _by_turns(on: Site, other: Served) -> tuple[list[Figure], list[Figure]]:
-    """The rates of submits to ours and to another server, round by round."""
-    found: tuple[list[Figure], list[Figure]] = ([], [])
-    loaded(Load(other.port, single(other), 4, 0.5))
-    for _ in range(ROUNDS):
-        for figures, at in zip(found, (on.at, other), strict=True):
+def _by_turns(on: Site, *servers: Served, rounds: int = ROUNDS) -> tuple[list[Figure], ...]:
+    """The rates of submits to servers, round by round."""
+    found: tuple[list[Figure], ...] = tuple([] for _ in servers)
+    for at in servers:
+        loaded(Load(at.port, single(at), 4, 0.5))
+    for _ in range(rounds):
+        for figures, at in zip(found, servers, strict=True):
             answered = loaded(Load(at.port, single(at), CLIENTS, on.seconds))
             figures.append(_rate("", answered, 1))
     return found

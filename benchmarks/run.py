@@ -28,6 +28,7 @@ from pruning import pruning
 from reads import reads
 from resident import at_rest, latency, recovery
 from schedules import schedules
+from scrapes import scrapes
 from servers import ALLOCATOR
 from starting import starts
 from throughput import enqueues, loops
@@ -103,6 +104,7 @@ PARTS: dict[str, Part] = {
     "blocked": lambda kind, of: blocked(kind, of.ready, of.rounds, of.many),
     "limits": lambda kind, of: limits(kind, of.tasks, of.rounds),
     "observed": lambda kind, of: observed(kind, of.tasks, of.rounds),
+    "scrapes": lambda kind, of: scrapes(kind, of.many // 2),
     "workflows": lambda kind, of: workflows(kind, of.chord, of.rounds),
     "memory": lambda kind, of: weights(kind, of.many),
     "stores": lambda kind, of: crowded(kind, of.tasks, of.rounds, of.ballast, of.samples // 2),

@@ -101,4 +101,8 @@ def corpus(folder: Path) -> list[Any]:
         f"${{jndi:ldap://127.0.0.1/{TRAP}}} $({command}) `{command}`",
         f"__import__('os').system('{command}')",
         f"lambda: __import__('{TRAP}')",
+        "x'); DELETE FROM tasks; DROP TABLE tasks; --",
+        '" OR 1=1 OR "',
+        "') redis.call('FLUSHALL') --",
+        "%s %(x)s :x ? $1 {0} {x}",
     ]

@@ -107,14 +107,18 @@ class Audit:
         action: str | None = None,
         limit: int = 100,
     ) -> Listed:
-        """The newest entries from `since` until before `until`, newest first, at most 1,000."""
+        """The newest entries from `since` until before `until`, newest first, at most 1,000.
+
+        What cannot be read, because something else wrote it, is left out.
+        """
         most = min(limit, MOST)
         found: Listed = []
         async for documents in self._days(since, until):
             for document in reversed(documents):
-                entry = _decoder.decode(document.body)
+                entry = _read(document)
                 if (
-                    (since is None or entry.at >= since)
+                    entry is not None
+                    and (since is None or entry.at >= since)
                     and (until is None or entry.at < until)
                     and who in {None, entry.who}
                     and action in {None, entry.action}
@@ -130,7 +134,7 @@ class Audit:
         now = (await engine.marks(())).at
         removed = 0
         async for documents in self._days(None, now - older_than):
-            old = [each for each in documents if _decoder.decode(each.body).at < now - older_than]
+            old = [each for each in documents if _is_older(each, now - older_than)]
             for start in range(0, len(old), BATCH):
                 batch = old[start : start + BATCH]
                 await engine.put([Put(each.kind, each.key, None) for each in batch])
@@ -146,8 +150,8 @@ class Audit:
         first = since.astimezone(UTC).date() if since else date.min
         last = until.astimezone(UTC).date() if until else date.max
         for noted in reversed(await engine.documents(AUDIT)):
-            day = date.fromisoformat(noted.key)
-            if first <= day <= last:
+            day = _day(noted)
+            if day is not None and first <= day <= last:
                 yield await engine.documents(_kind(day))
 
 
@@ -157,6 +161,28 @@ async def _forget_day(engine: Engine, documents: Documents, old: Documents, now:
         day = date.fromisoformat(documents[0].kind.partition(":")[2])
         if day < now.date():
             await engine.put([Put(AUDIT, day.isoformat(), None)])
+
+
+def _read(document: Document) -> AuditEntry | None:
+    """An entry; None for what this version cannot read."""
+    try:
+        return _decoder.decode(document.body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_older(document: Document, instant: datetime) -> bool:
+    """Whether it is older; what cannot be read never is, and stays to be looked at."""
+    entry = _read(document)
+    return entry is not None and entry.at < instant
+
+
+def _day(noted: Document) -> date | None:
+    """The day that a document names; None if it names none."""
+    try:
+        return date.fromisoformat(noted.key)
+    except ValueError:
+        return None
 
 
 def _kind(day: date) -> str:

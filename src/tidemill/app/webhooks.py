@@ -103,9 +103,12 @@ class Webhooks:
         return _created(made, document)
 
     async def list(self) -> list[WebhookInfo]:
-        """All webhooks, oldest first."""
-        engine = await self._app.engine()
-        return [_info(each) for each in await engine.documents(WEBHOOK)]
+        """All webhooks, oldest first; without those whose definition cannot be read."""
+        found = []
+        for document in await (await self._app.engine()).documents(WEBHOOK):
+            with suppress(ConfigError):
+                found.append(_info(document))
+        return found
 
     async def get(self, webhook_id: str) -> WebhookInfo:
         """One webhook; raises `WebhookNotFound`."""

@@ -49,8 +49,7 @@ def api(
     """Serve the HTTP interface of an application, without running its tasks."""
     import uvloop
 
-    session = Session.of(context)
-    set_up_logs(session, "api", log_format, log_level)
+    session = set_up_logs(Session.of(context), "api", log_format, log_level)
     app = session.operator()
     if (missing := _missing()) is not None:
         raise ConfigError(session.say("api.not_installed", module=missing))

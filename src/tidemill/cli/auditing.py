@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -166,7 +167,15 @@ def _subject(context: typer.Context) -> dict[str, str]:
         for param in context.command.params
         if param.name and (param.param_type_name == "argument" or param.name in _TOLD)
     }
+    if "url" in named:
+        named["url"] = _host(named["url"])
     return {name: _text(value) for name, value in named.items() if value not in (None, [], ())}
+
+
+def _host(url: str) -> str:
+    """Of a URL no more than the host: the rest may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}"
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,8 +48,11 @@ Folder = Annotated[Path | None, typer.Option("--metrics-folder", hidden=True)]
 
 def set_up_logs(
     session: Session, component: str, form: LogFormat | None, level: LogLevel | None
-) -> None:
-    """Let everything that this program logs become lines on standard error."""
+) -> Session:
+    """Let everything that this program logs become lines on standard error.
+
+    Answers the session as it goes on: where lines are JSON, nothing is told to people only.
+    """
     from tidemill.observe.logs import configure_logs
 
     told = session.configuration.logs
@@ -60,6 +64,8 @@ def set_up_logs(
         (level or LogLevel(told.level)).value,
         component,
     )
+    told_to_people = asked is LogFormat.CONSOLE or session.form is not Form.TABLE
+    return session if told_to_people else replace(session, form=Form.JSONL)
 
 
 @asynccontextmanager

@@ -59,8 +59,7 @@ def up(
     log_level: Level = None,
 ) -> None:
     """Run everything that an application needs in this one process: tasks, schedules, HTTP."""
-    session = Session.of(context)
-    set_up_logs(session, "up", log_format, log_level)
+    session = set_up_logs(Session.of(context), "up", log_format, log_level)
     said = _said(
         session,
         queues=queues,
