@@ -28,11 +28,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 SEED = 20261122
 SHORT = {
     "servers": Servers(
-        tasks=3_000, kills=12, outages=4, workers=2, lease=6, reclaimed=100, patience=110
+        tasks=1_500, kills=6, outages=2, workers=2, lease=6, reclaimed=50, patience=110
     ),
-    "failovers": Failovers(),
+    "failovers": Failovers(failovers=2),
     "kills": Kills(tasks=300, kills=6, reclaimed=20, lease=1.5, patience=90),
-    "contention": Contention(seconds=4),
+    "contention": Contention(seconds=2),
     "poison": Poison(neighbours=60),
     "zombie": Zombie(tasks=8),
     "disk": Disk(tasks=50),
@@ -48,7 +48,9 @@ SHORT = {
     "alerts": Alerts(workers=2, flood=0, failing=1, lease=4, late=20, patience=60),
     "dag": Dag(nodes=120, depth=10, workers=2, failing=4, patience=60),
     # How late they are beside other tests says nothing: lags are what the long form is for.
-    "schedules": Schedules(spread=300, burst=300, seconds=9, kill_every=2, lag=10, lag_of_burst=10),
+    "schedules": Schedules(
+        spread=300, burst=300, seconds=5, kill_every=1.5, lag=10, lag_of_burst=10
+    ),
 }
 
 

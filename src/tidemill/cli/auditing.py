@@ -168,7 +168,7 @@ def _subject(context: typer.Context) -> dict[str, str]:
         if param.name and (param.param_type_name == "argument" or param.name in _TOLD)
     }
     if "url" in named:
-        named["url"] = _host(named["url"])
+        named["url"] = _host(str(named["url"]))
     return {name: _text(value) for name, value in named.items() if value not in (None, [], ())}
 
 
