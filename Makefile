@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench bench-adaptive chaos chaos-servers chaos-schedules chaos-limits chaos-workflows chaos-alerts model api-fuzz lock clean
+.PHONY: help install demo up test check format bench bench-adaptive chaos chaos-servers chaos-schedules chaos-limits chaos-workflows chaos-alerts model api-fuzz spam lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ model: $(INSTALLED) ## Compare engines with the memory engine on 2,000 random hi
 
 api-fuzz: $(INSTALLED) ## Send 5,000 cases that schemathesis makes of the OpenAPI document
 	TIDEMILL_API_EXAMPLES=170 $(BIN)/pytest tests/api/test_fuzz.py --timeout 3600 $(ARGS)
+
+spam: $(INSTALLED) ## Read 6,046 real mails, and hold the spam filter to its figures
+	$(BIN)/pytest apps/tests/mailroom/real_mail.py $(ARGS)
+	$(BIN)/python -m apps.tests.mailroom.corpus
 
 lock: ## Pin the newest allowed versions, with hashes, in requirements/*.txt
 	$(PYTHON) -m venv .lock

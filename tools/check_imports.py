@@ -1,7 +1,7 @@
 """Holds the applications to the public names of Tidemill.
 
 They may say `import tidemill`, `from tidemill import X`, where X stands in `tidemill.__all__`, and
-`from tidemill.testing import X`, as any user of the library would.
+`from M import X` for the modules below, as any user of the library would.
 """
 
 import ast
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = ("tidemill", "tidemill.testing")
+MODULES = ("tidemill", "tidemill.outbound", "tidemill.testing")
 
 
 def public_names(init: str) -> frozenset[str]:
