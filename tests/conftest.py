@@ -1,9 +1,16 @@
-"""For all tests of the project: coroutine tests run by themselves."""
+"""For all tests: coroutine tests run by themselves, and a process has one set of servers."""
 
 import asyncio
 import inspect
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.engines.makers import Servers
 
 pytest.register_assert_rewrite("tidemill.testing")
 
@@ -18,3 +25,25 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     with asyncio.Runner() as runner:
         runner.run(pyfuncitem.obj(**given))
     return True
+
+
+def pytest_configure() -> None:
+    """Let interrupts interrupt: a shell ignores them in the background, and children inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes on two cores: of its time the suite spends more than half on waiting."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Servers"]:
+    """The servers of this process, which start when they are first asked for."""
+    from tests.engines.makers import Servers  # for those who ask: most tests need no engine
+
+    started = Servers(tmp_path_factory.mktemp("servers"))
+    yield started
+    started.close()

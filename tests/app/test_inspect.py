@@ -8,13 +8,12 @@ import msgspec
 import pytest
 
 from tests.queues.conftest import Open, _no_url_from_outside, clock, kind, make_engine, real_place
-from tests.queues.conftest import servers as servers  # noqa: PLC0414  # a fixture of theirs
 from tests.queues.test_workers import Gate, node
 from tests.worker.facts import PATIENCE
 from tidemill import QueueNotFound, State
 from tidemill.worker import heartbeat
 
-__all__ = ["_no_url_from_outside", "clock", "kind", "make_engine", "real_place", "servers"]
+__all__ = ["_no_url_from_outside", "clock", "kind", "make_engine", "real_place"]
 
 
 class Item(msgspec.Struct):

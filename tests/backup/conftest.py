@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import make_engine, servers
+from tests.engines.conftest import make_engine
 from tests.engines.makers import ENGINES, SPREAD, Kind
 from tidemill.engine import (
     SCHEDULE,
@@ -28,7 +28,7 @@ from tidemill.testing import Lab, MakeEngine
 from tidemill.testing.builders import BROKE
 from tidemill.testing.lab import LabClock
 
-__all__ = ["make_engine", "servers"]
+__all__ = ["make_engine"]
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 

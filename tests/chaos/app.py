@@ -36,7 +36,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of one campaign must agree on. Durations are seconds.
 
     `conductor` is the process id of the campaign. `max_attempts` is far above what bad luck needs,
-    so that a task can only fail for a reason.
+    so that a task can only fail for a reason. Alerts are tasks too: only those
+    who are about them want any, the others count what they enqueued.
     """
 
     url: str
@@ -47,7 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 2.5
     heartbeat: float = 0.5
     max_attempts: int = 50
-    alerts: AlertSettings = AlertSettings()
+    alerts: AlertSettings = AlertSettings(enabled=False)
     webhooks: WebhookSettings = WebhookSettings()
 
 

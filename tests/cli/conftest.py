@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import importlib
 import os
 import signal
 import subprocess
@@ -86,6 +87,20 @@ class Shop:
         """Run a command on the engine in this process."""
         self.capture.readouterr()
         code = main(["--engine", self.url, *words])
+        return Said(code, *self.capture.readouterr())
+
+    def here(self, *words: str) -> Said:
+        """Run a command in this process, which imports the modules of the folder anew."""
+        self.capture.readouterr()
+        importlib.invalidate_caches()
+        path = list(sys.path)
+        try:
+            code = main(list(words))
+        finally:
+            sys.path[:] = path
+            for name, module in list(sys.modules.items()):
+                if self.folder in Path(getattr(module, "__file__", None) or "/").parents:
+                    del sys.modules[name]
         return Said(code, *self.capture.readouterr())
 
     def program(self, *words: str, env: dict[str, str] | None = None, text: str = "") -> Said:

@@ -49,7 +49,7 @@ def test_a_mistake_is_told_in_one_line(shop: Shop, words: str, code: int, told: 
     (shop.folder / "broken.py").write_text("1 / 0\n", "utf-8")
     (shop.folder / "needy.py").write_text("import not_installed\n", "utf-8")
     (shop.folder / "junk.db").write_text("This is a letter, not a database. " * 100, "utf-8")
-    said = shop.program(*words.split())
+    said = shop.here(*words.split())
     assert said.err.startswith("error: ")
     assert told in said.err
     assert said.err.count("\n") == 1

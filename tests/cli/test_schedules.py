@@ -20,7 +20,7 @@ TICK = ("add", "tick", "add", "--every", "5m", "-p", '{"a": 1}')
 
 
 def _call(shop: Shop, *words: str) -> Said:
-    return shop.program("schedule", *words, "-A", APP)
+    return shop.here("schedule", *words, "-A", APP)
 
 
 def _json(shop: Shop, *words: str) -> Any:

@@ -295,7 +295,7 @@ def test_no_command_shows_the_password_that_lets_it_in(served: Shop) -> None:
 )
 @pytest.mark.parametrize("words", ["status --debug", "doctor", "worker -A shop:app --debug"])
 def test_no_mistake_in_a_url_shows_its_password(shop: Shop, url: str, words: str) -> None:
-    said = shop.program(*words.split(), "--engine", url)
+    said = shop.here(*words.split(), "--engine", url)
     assert said.code in (2, 4)
     assert "ter2" not in said.out + said.err
 

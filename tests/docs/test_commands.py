@@ -78,12 +78,12 @@ def test_the_commands_of_a_page_run_on_the_application_of_the_page(page: Path, s
     (shop / "shop.py").write_text(texts[0] if first else "\n".join(texts), encoding="utf-8")
     if first:
         subprocess.run([sys.executable, "shop.py"], check=True, timeout=60)
-    for words in commands(page):
-        if SERVING & set(words):
-            with serving(words):
-                pass
-            continue
-        with serving(["-A", "shop:app", "worker"]):
+    with serving(["-A", "shop:app", "worker"]):
+        for words in commands(page):
+            if SERVING & set(words):
+                with serving(words):
+                    pass
+                continue
             run = subprocess.run(
                 [sys.executable, "-m", "tidemill", *words],
                 check=False,
@@ -92,7 +92,7 @@ def test_the_commands_of_a_page_run_on_the_application_of_the_page(page: Path, s
                 timeout=60,
                 env=os.environ | {"TIDEMILL_APP": "shop:app"},
             )
-        assert run.returncode == 0, f"tidemill {shlex.join(words)}: {run.stdout}{run.stderr}"
+            assert run.returncode == 0, f"tidemill {shlex.join(words)}: {run.stdout}{run.stderr}"
 
 
 def test_the_pages_with_commands_are_all_tried() -> None:

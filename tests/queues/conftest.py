@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.engines.conftest import make_engine, servers
+from tests.engines.conftest import make_engine
 from tests.engines.makers import ENGINES, SPREAD, Kind
 from tidemill import Clock, Engine, SystemClock, Tidemill, VirtualClock
 from tidemill.testing import MakeEngine
 
-__all__ = ["make_engine", "servers"]
+__all__ = ["make_engine"]
 
 
 @dataclass(frozen=True)

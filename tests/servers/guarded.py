@@ -63,7 +63,7 @@ class Guarded:
         if kill:
             before.kill()
         else:
-            until(self._ordered, "the sentinel found a replica fit to be the primary")
+            self._order(before)
         until(lambda: self.primary is not before, f"another than {before.port} was the primary")
         self.settle()
         return self.primary
@@ -81,14 +81,22 @@ class Guarded:
         until(self._settled, "the sentinels and the living servers agreed about a primary")
         until(self._in_step, "every living replica had what the primary has")
 
+    def _order(self, before: Server) -> None:
+        """Order a failover until there is one: a sentinel on a busy machine may give it up."""
+        for _ in range(3):
+            until(self._ordered, "the sentinel found a replica fit to be the primary")
+            with contextlib.suppress(TimeoutError):
+                until(lambda: self.primary is not before, "the order was followed", seconds=10)
+                return
+
     def _ordered(self) -> bool:
         """Order a failover; a sentinel on a busy machine may not have heard of a replica lately."""
         try:
             self.sentinels[0].command("SENTINEL", "FAILOVER", SERVICE)
         except ResponseError as refusal:
-            if "NOGOODSLAVE" not in str(refusal):
+            if "NOGOODSLAVE" not in str(refusal) and "INPROG" not in str(refusal):
                 raise
-            return False
+            return "INPROG" in str(refusal)
         return True
 
     def _settled(self) -> bool:

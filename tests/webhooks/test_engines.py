@@ -6,13 +6,15 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.outbound.receiver import receiving
 from tests.servers.server import server
-from tidemill import Settings, Tidemill, WebhookSettings
+from tidemill import Settings, Tidemill, WebhookSettings, WorkerSettings
+from tidemill.node.supervisor import encode_settings
 
 SHOP = """
 from tidemill import Settings, Tidemill, WebhookSettings
@@ -26,6 +28,7 @@ app = Tidemill(
 async def work(number: int) -> None: ...
 """
 TASKS = 300
+QUICK = WorkerSettings(lease=timedelta(seconds=3), heartbeat=timedelta(seconds=0.5))
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -55,7 +58,8 @@ async def test_every_task_is_told_once_although_a_node_is_killed_on_the_way(
         await app.webhooks.create(receiver.url(), events=["task.enqueued"])
         nodes = [
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tidemill", "worker", "-A", "shop:app", cwd=tmp_path
+                *(sys.executable, "-m", "tidemill.node", "shop:app", encode_settings(QUICK), "0"),
+                cwd=tmp_path,
             )
             for _ in range(2)
         ]

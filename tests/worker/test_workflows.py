@@ -42,13 +42,6 @@ QUICK = {"lease": timedelta(seconds=2), "heartbeat": timedelta(seconds=0.1)}
 COMPLETED, FAILED, CANCELLED = State.COMPLETED, State.FAILED, State.CANCELLED
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    made = Servers(tmp_path_factory.mktemp("servers"))
-    yield made
-    made.close()
-
-
 Opened = Callable[[], AbstractAsyncContextManager[Tidemill]]
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.engines.redis.hands import command, looking, opened
 from tests.engines.redis.site import SOON, at_work
 from tests.servers.cluster import cluster
-from tests.servers.server import KINDS, server
+from tests.servers.server import KINDS, Server, server
 from tidemill.engine import HistoryQuery, Hold, Mark
 from tidemill.errors import EngineFull
 from tidemill.outcome import Completed, Retried, Settlement, Waiting
@@ -27,15 +26,28 @@ TAKEN = -100_000
 """Bytes that are taken from a server that was full, lest what is small finds room."""
 
 
-@pytest.fixture(params=[*KINDS, "cluster"])
-def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty store that a test may fill."""
+@pytest.fixture(params=[*KINDS, "cluster"], scope="module")
+def own(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, str]]:
+    """A server for these tests alone, and the URL of its store."""
+    folder = tmp_path_factory.mktemp("full")
     if request.param == "cluster":
-        with cluster(tmp_path, nodes=1) as (node,):
-            yield f"redis+cluster://127.0.0.1:{node.port}"
+        with cluster(folder, nodes=1) as (node,):
+            yield node, f"redis+cluster://127.0.0.1:{node.port}"
     else:
-        with server(tmp_path, kind=request.param) as made:
-            yield made.url
+        with server(folder, kind=request.param) as made:
+            yield made, made.url
+
+
+@pytest.fixture
+def small(own: tuple[Server, str]) -> Iterator[str]:
+    """The URL of an empty store that a test may fill."""
+    made, url = own
+    yield url
+    made.command("CONFIG", "SET", "maxmemory", 0)
+    made.command("FLUSHALL")
+    made.command("SCRIPT", "FLUSH")
 
 
 def limit_memory(url: str, room: int) -> None:
