@@ -1,6 +1,7 @@
 """An application in a folder of its own, and the command line as a user runs it there."""
 
 import asyncio
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -73,6 +74,17 @@ class Said:
         return msgspec.json.decode(self.out)
 
 
+@contextlib.contextmanager
+def own_environment() -> Iterator[None]:
+    """What a command says to the processes that it starts is of no other command."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @dataclasses.dataclass(frozen=True)
 class Shop:
     """The folder with the application `shop:app`, and the URL of its engine."""
@@ -86,7 +98,8 @@ class Shop:
     def call(self, *words: str) -> Said:
         """Run a command on the engine in this process."""
         self.capture.readouterr()
-        code = main(["--engine", self.url, *words])
+        with own_environment():
+            code = main(["--engine", self.url, *words])
         return Said(code, *self.capture.readouterr())
 
     def here(self, *words: str) -> Said:
@@ -95,7 +108,8 @@ class Shop:
         importlib.invalidate_caches()
         path = list(sys.path)
         try:
-            code = main(list(words))
+            with own_environment():
+                code = main(list(words))
         finally:
             sys.path[:] = path
             for name, module in list(sys.modules.items()):

@@ -78,8 +78,8 @@ class Tokens:
     def read(self, token: str) -> Access | None:
         """What a token proves; None for one that is not good, whatever the reason.
 
-        One that was good within the last second still is: checking each took a quarter off the rate of
-        submits (benchmarks/README.md).
+        One that was good within the last second still is: checking each took a quarter off the
+        rate of submits (benchmarks/README.md).
         """
         digest = digest_of(token.encode())
         known = self._known.access(digest)
