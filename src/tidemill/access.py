@@ -68,9 +68,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     def may(self, scope: Scope) -> bool:
         """Whether the scope was given, by itself or inside another one."""
-        return scope in self.scopes or any(
-            scope in _CONTAINS.get(each, ()) for each in self.scopes
-        )
+        return scope in self.scopes or any(scope in _CONTAINS.get(each, ()) for each in self.scopes)
 
 
 FULL: Final = frozenset({Scope.ADMIN, Scope.PAYLOADS})

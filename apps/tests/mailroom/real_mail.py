@@ -1,6 +1,5 @@
 """6,046 real mails (make spam): all are read, and the filter keeps its figures on unseen ones."""
 
-
 import pytest
 
 from apps.tests.mailroom.corpus import Sides, figures_of_original, labelled, samples, sides

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from tidemill.context import RUNNING
 from tidemill.engine import Engine
 from tidemill.worker.belt import Belt
 from tidemill.worker.deadlines import Deadlines
@@ -76,6 +77,9 @@ class Executor:
             self._pass_on(run, verdict)
         if self._left is not None:
             self._left(run, verdict)
+        # The run has this asyncio task, whose context has the run: with the cycle left closed, the
+        # collector's passes took 8 of the 45 µs that a no-op task costs.
+        RUNNING.set(None)
         run.pool.slots.give()
 
     async def _conclude(self, run: Run, verdict: Verdict | None) -> None:
