@@ -27,12 +27,14 @@ async def serving_metrics(read: Read, port: int) -> AsyncIterator[int]:
     require()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError, TimeoutError, ValueError):
-            async with asyncio.timeout(PATIENCE):
-                head = await reader.readuntil(b"\r\n\r\n")
-            writer.write(await _answer(read, head))
-            await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
+                async with asyncio.timeout(PATIENCE):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(await _answer(read, head))
+                await writer.drain()
+        finally:
+            writer.close()
 
     try:
         server = await asyncio.start_server(answer, HOST, port, limit=MOST_HEAD)
