@@ -15,7 +15,7 @@ from tidemill.engine import Engine
 from tidemill.events import QueueUnserved, TaskReclaimed, TaskTypeUnknown, WorkerLost
 from tidemill.serving import Unserved, is_known, is_served, unserved
 from tidemill.task import DEFAULT_LEASE
-from tidemill.worker_record import WORKER, Silences, WorkerRecord, described, forgetting
+from tidemill.worker_record import WORKER, Unheard, WorkerRecord, described, forgetting
 
 BATCH = 500
 """Tasks that one step handles at most, so that others get their turn at the engine."""
@@ -47,7 +47,7 @@ class Sweeper:
         self._app = app
         self._reclaim_every = min(lease / 3, RECLAIM_WITHIN).total_seconds()
         self._watch_every = min(lease / 10, WATCH_WITHIN).total_seconds()
-        self._silences = Silences()
+        self._unheard = Unheard()
         self._seen: set[News] = set()
         self._told: set[News] = set()
 
@@ -86,7 +86,7 @@ class Sweeper:
 
     async def _watch(self, engine: Engine) -> float:
         documents = await engine.documents(WORKER)
-        found = self._silences.look(documents, (await engine.marks([])).at)
+        found = self._unheard.look(documents, (await engine.marks([])).at)
         marked = await engine.put([put for put, _ in found]) if found else []
         for (_, lost), document in zip(found, marked, strict=True):
             if document is not None:

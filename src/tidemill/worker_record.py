@@ -154,7 +154,7 @@ def forgetting(documents: Iterable[Document], now: datetime) -> list[Put]:
     ]
 
 
-class Silences:
+class Unheard:
     """Finds workers that fell silent, from one look at their records to the next.
 
     A record that is old at the first look says little: after an outage of the engine all of them
