@@ -156,10 +156,16 @@ def test_an_interrupt_at_any_line_of_the_call_leaves_no_work_behind() -> None:
         work.close()
         return passed == line
 
-    line = 1
-    while interrupted_at(line):
-        line += 1
-    assert line > 10
+    def lines() -> int:
+        line = 1
+        while interrupted_at(line):
+            line += 1
+        return line
+
+    # On a thread of its own: CPython 3.11 leaves a thread in which a trace raised inside an except
+    # clause "handling" that exception for good, and every later test of the process with it.
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(lines).result() > 10
 
 
 def test_a_forked_child_blocks_on_a_thread_of_its_own(
