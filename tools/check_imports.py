@@ -9,7 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = ("tidemill", "tidemill.outbound", "tidemill.testing")
+MODULES = (
+    "tidemill",
+    "tidemill.configuration",
+    "tidemill.outbound",
+    "tidemill.sealing",
+    "tidemill.testing",
+)
 
 
 def public_names(init: str) -> frozenset[str]:

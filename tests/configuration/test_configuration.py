@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.configuration import Configuration, Loaded, load
+from tidemill.configuration import Configuration, Loaded, find, load
 from tidemill.errors import ConfigError
 from tidemill.settings import WorkerSettings
 
@@ -147,7 +147,8 @@ def test_durations_are_seconds_or_have_a_unit(file: Path, written: str, meant: f
             "smtp: {}",
             (
                 "tidemill.yaml:1:1: there is no setting smtp: there are ai, alerts, app, "
-                "database, engine, logs, metrics, redis, security, server, webhooks, worker"
+                "applications, database, engine, logs, metrics, redis, security, server, "
+                "webhooks, worker"
             ),
         ),
         (
@@ -288,3 +289,24 @@ def test_secrets_are_known_as_such(file: Path) -> None:
         "ai.providers.openai.api_key",
         "security.encryption_key",
     }
+
+
+def test_what_applications_say_is_read_as_it_stands_and_shown_to_nobody(file: Path) -> None:
+    file.write_text("applications:\n  mailroom:\n    spam: {threshold: 0.7, allow: [a.org]}\n")
+    loaded = load(file, {"TIDEMILL_APPLICATIONS__SHOP": "{name: Corner}"})
+    assert loaded.checked().applications == {
+        "mailroom": {"spam": {"threshold": 0.7, "allow": ["a.org"]}},
+        "shop": {"name": "Corner"},
+    }
+    shown = {each.name: each.secret for each in loaded.values() if "applications" in each.name}
+    assert shown == {"applications.mailroom": True, "applications.shop": True}
+
+
+def test_the_file_is_the_one_that_is_named_else_the_one_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find({}) is None
+    Path("tidemill.yaml").touch()
+    assert find({}) == Path("tidemill.yaml")
+    assert find({"TIDEMILL_CONFIG": "/etc/mill.yaml"}) == Path("/etc/mill.yaml")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 APP_VARIABLE, URL_VARIABLE = "TIDEMILL_APP", "TIDEMILL_URL"
-CONFIG_VARIABLE, CONFIG_FILE = "TIDEMILL_CONFIG", "tidemill.yaml"
+CONFIG_VARIABLE = "TIDEMILL_CONFIG"
 _PLACE = "tidemill."
 
 Commands = Mapping[str, Callable[..., None]]
@@ -113,7 +113,9 @@ class Session:
         return app
 
     def _tell_environment(self) -> None:
-        """Let the engine and the keys reach the application's code and the processes it starts."""
+        """Let what was said reach the application's code and the processes that it starts."""
+        if self.loaded.file is not None:
+            os.environ[CONFIG_VARIABLE] = str(self.loaded.file.resolve())
         if self.url is not None:
             os.environ[URL_VARIABLE] = self.url
         security = self.configuration.security
@@ -145,11 +147,10 @@ class Session:
 
 def config_file(context: typer.Context) -> Path | None:
     """The configuration: that of `--config`, of the environment, else the one in this folder."""
-    named = context.meta.get(f"{_PLACE}config") or os.environ.get(CONFIG_VARIABLE)
-    if named:
-        return Path(named)
-    here = Path(CONFIG_FILE)
-    return here if here.exists() else None
+    from tidemill.configuration import find
+
+    named = context.meta.get(f"{_PLACE}config")
+    return Path(named) if named else find(os.environ)
 
 
 def keep(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:

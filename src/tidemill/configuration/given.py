@@ -109,6 +109,8 @@ def _leaf(kind: Any, node: Node, path: Path) -> tuple[Path, Given] | Mistake:
 
 def _converted(kind: Any, value: Any) -> Any:
     """A value as one of a leaf's type; raises ValueError or TypeError."""
+    if kind is object:
+        return _plain(value)
     types = get_args(kind) or (kind,)
     if get_origin(kind) is tuple or any(get_origin(each) is tuple for each in types):
         return _names(value)
@@ -123,6 +125,18 @@ def _converted(kind: Any, value: Any) -> Any:
     if timedelta in types and value is not None:
         return _duration(value)
     return msgspec.convert(value, kind, strict=True)
+
+
+def _plain(value: Any) -> Any:
+    """A tree without its places, as whoever it belongs to reads it."""
+    match value:
+        case dict():
+            return {name: _plain(each.value) for name, each in value.items()}
+        case list():
+            return [_plain(each.value) for each in value]
+        case Text():
+            return yaml.safe_load(value)
+    return value
 
 
 def _names(value: Any) -> tuple[str, ...] | None:

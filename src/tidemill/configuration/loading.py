@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 
 from tidemill.configuration.document import Node, parse
 from tidemill.configuration.given import (
@@ -19,6 +19,9 @@ from tidemill.configuration.given import (
 from tidemill.configuration.mistakes import Mistake, Place
 from tidemill.configuration.sections import SECRETS, Configuration
 from tidemill.errors import ConfigError
+
+VARIABLE: Final = "TIDEMILL_CONFIG"
+FILE: Final = "tidemill.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,10 @@ class Loaded:
     """A configuration with where its values come from, and all that is wrong with it.
 
     What is wrong is left at its default in `configuration`, so that everything is looked at.
+    `file` is where it was read, if anywhere.
     """
 
+    file: FilePath | None
     configuration: Configuration
     given: Mapping[Path, Given]
     mistakes: tuple[Mistake, ...]
@@ -70,12 +75,22 @@ class Loaded:
         for name in names:
             inner = section[name] if isinstance(section, dict) else getattr(section, name)
             at = (*path, name)
-            if is_section(type(inner)) or isinstance(inner, dict):
+            given = self.given.get(at)
+            if given is None and (is_section(type(inner)) or isinstance(inner, dict)):
                 yield from self._values(inner, at)
             else:
-                given = self.given.get(at)
                 place = given.place if given else None
-                yield Value(dotted(at), inner, place, name in SECRETS and inner not in (None, ()))
+                # nobody here knows which of an application's values are secret
+                secret = name in SECRETS or path == ("applications",)
+                yield Value(dotted(at), inner, place, secret and inner not in (None, ()))
+
+
+def find(environment: Mapping[str, str]) -> FilePath | None:
+    """The file that `TIDEMILL_CONFIG` names, else `tidemill.yaml` in this folder if it is there."""
+    if environment.get(VARIABLE):
+        return FilePath(environment[VARIABLE])
+    file = FilePath(FILE)
+    return file if file.exists() else None
 
 
 def load(file: FilePath | None, environment: Mapping[str, str]) -> Loaded:
@@ -100,7 +115,7 @@ def load(file: FilePath | None, environment: Mapping[str, str]) -> Loaded:
                 given[found[0]] = found[1]
     configuration = _built(Configuration, (), given, mistakes)
     mistakes.sort(key=lambda each: (each.place.line is None, each.place.line or 0))
-    return Loaded(configuration, given, tuple(mistakes))
+    return Loaded(file, configuration, given, tuple(mistakes))
 
 
 def _text(file: FilePath) -> str:

@@ -173,7 +173,10 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `tidemill.yaml` may say. `app` is the application, as `module:name`."""
+    """Everything that `tidemill.yaml` may say. `app` is the application, as `module:name`.
+
+    `applications` holds what applications read themselves, by their names; Tidemill does not look.
+    """
 
     app: str | None = None
     engine: EngineSection = EngineSection()
@@ -187,6 +190,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
     alerts: AlertSettings = AlertSettings()
+    applications: dict[str, object] = {}
 
     def __post_init__(self) -> None:
         """Refuse an application that nothing could import."""

@@ -1,0 +1,59 @@
+"""Everything that the mailroom's tasks, its command line and its API share, opened once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from tidemill import Tidemill
+from tidemill.sealing import Keyring
+from tidemill_apps.mailroom.retrying import OUTAGE
+from tidemill_apps.mailroom.settings import Place
+from tidemill_apps.mailroom.store import MOST_BYTES
+from tidemill_apps.services.database import Database, Outbox, migrate
+from tidemill_apps.services.embedder import Embedder, SentenceEncoder
+from tidemill_apps.services.files import Files
+from tidemill_apps.services.text.offline import OfflineText
+from tidemill_apps.services.text.routing import RoutedText, routed_embedder, routed_text
+
+PACKAGE: Final = "tidemill_apps.mailroom"
+
+
+@dataclass(frozen=True, slots=True)
+class Mailroom:
+    """The open mailroom of one process and one event loop."""
+
+    place: Place
+    database: Database
+    outbox: Outbox
+    files: Files
+    keyring: Keyring
+    embedder: Embedder
+    text: RoutedText
+
+
+@asynccontextmanager
+async def open_mailroom(app: Tidemill, place: Place) -> AsyncIterator[Mailroom]:
+    """Open everything that `place` names; its tables are made or brought up to date first.
+
+    Tasks that are recorded with a change are enqueued soon after its commit, here or by whichever
+    process has the mailroom open. Models are loaded with the first text.
+    """
+    place.folder.mkdir(parents=True, exist_ok=True)
+    engine_url = app.settings.url
+    await migrate(place.database, PACKAGE, engine_url=engine_url)
+    async with AsyncExitStack() as stack:
+        database = Database(place.database, engine_url=engine_url)
+        stack.push_async_callback(database.close)
+        offline = SentenceEncoder()
+        text = routed_text(place.ai, OfflineText(offline), OUTAGE)
+        yield Mailroom(
+            place=place,
+            database=database,
+            outbox=await stack.enter_async_context(Outbox(app, database).running()),
+            files=Files(place.mails, most_bytes=MOST_BYTES),
+            keyring=await asyncio.to_thread(place.keyring),
+            embedder=stack.enter_context(routed_embedder(place.ai, offline)),
+            text=await stack.enter_async_context(text),
+        )
