@@ -214,7 +214,7 @@ def test_a_missing_vector_is_noticed_and_indexing_again_makes_it(
     document = index(book)
     segment = search(library, "Paragraph 7", 1)[0]
     ids = [found.id for found in library.near(segment.text, 1)]
-    SqliteVectors(file).delete("tests", document.id, ids=ids)
+    SqliteVectors(file).delete("tests", {"document_id": document.id, "id": ids})
     with pytest.raises(CountsDiffer, match="120 indexed, 119 vectors"):
         library.complete(document)
     embedder.passages.clear()

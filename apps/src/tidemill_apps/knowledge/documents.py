@@ -216,7 +216,7 @@ class Library:
                     (document.id, kept),
                 )
             ]
-            self._vectors.delete(self.dataset, document.id, ids=gone)
+            self._vectors.delete(self.dataset, {"document_id": document.id, "id": gone})
             connection.executemany(
                 "INSERT INTO segment (id, document_id, ordinal, text, sha)"
                 " VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -268,7 +268,7 @@ class Library:
                 "SELECT count(*), total(indexed) FROM segment WHERE document_id = ?",
                 (document.id,),
             ).fetchone()
-            vectors = self._vectors.count(self.dataset, document.id)
+            vectors = self._vectors.count(self.dataset, {"document_id": document.id})
             expected = self.document(document.id).segments
             if not expected == kept == marked == vectors:
                 raise CountsDiffer(
@@ -280,7 +280,7 @@ class Library:
     def remove(self, document_id: str) -> int:
         """Delete a document with its segments, words and vectors; answer how many vectors."""
         with self._file.transaction() as connection:
-            removed = self._vectors.delete(self.dataset, document_id)
+            removed = self._vectors.delete(self.dataset, {"document_id": document_id})
             connection.execute(
                 "DELETE FROM document WHERE id = ? AND dataset = ?", (document_id, self.dataset)
             )

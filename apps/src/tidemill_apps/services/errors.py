@@ -75,13 +75,47 @@ IMAP_PERMANENT: Final[Mapping[str, str]] = {
 }
 """Response codes of RFC 5530 and 3501 that stay; INUSE, LIMIT, UNAVAILABLE and others pass."""
 
+MILVUS_PERMANENT: Final[Mapping[int, str]] = {
+    6: "bad_request",  # cross cluster routing; of milvus-lite, an illegal argument
+    10: "not_supported",
+    100: "not_found",
+    102: "too_many",
+    105: "invalid",
+    107: "not_supported",
+    200: "not_found",
+    250: "too_many",
+    701: "not_supported",
+    702: "conflict",
+    800: "not_found",
+    801: "too_many",
+    802: "invalid",
+    1100: "invalid",
+    1101: "invalid",
+    1102: "too_large",
+    1400: "auth_failed",
+    1401: "forbidden",
+    1600: "not_found",
+    1601: "conflict",
+    1602: "conflict",
+    1603: "not_found",
+    1700: "invalid",
+    1701: "invalid",
+    1800: "auth_failed",
+    2001: "not_supported",
+    3000: "not_supported",
+}
+"""Milvus 2 codes that stay; limits of memory, disk and rate, loading and nodes pass.
+
+A collection that is not loaded (101) or has no index (700) is one whose index is being rebuilt.
+"""
+
 ImapStatus: TypeAlias = Literal["NO", "BAD", "BYE"]
 
 
 class Unavailable(Exception):
     """A service could not do it now; another attempt may succeed.
 
-    `code` is stable, for programs: `http_503`, `smtp_451`, `imap_inuse`, `unreachable`.
+    `code` is stable, for programs: `http_503`, `smtp_451`, `imap_inuse`, `milvus_8`, `unreachable`.
     """
 
     def __init__(self, reason: str, code: str) -> None:
@@ -148,6 +182,14 @@ def imap_error(status: ImapStatus, text: str, *, login: bool = False) -> Permane
     if status == "NO" and login and not word:
         return Permanent(reason, code="auth_failed")
     return Unavailable(reason, f"imap_{(word or status).lower()}")
+
+
+def milvus_error(code: int, message: str) -> Permanent | Unavailable:
+    """The error for a Milvus status code other than 0; `message` is the status' reason."""
+    reason = f"Milvus answered {code}: {message}"
+    if code in MILVUS_PERMANENT:
+        return Permanent(reason, code=MILVUS_PERMANENT[code])
+    return Unavailable(reason, f"milvus_{code}")
 
 
 def unreachable(service: str, error: Exception) -> Unavailable:
