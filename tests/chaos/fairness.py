@@ -166,9 +166,8 @@ async def _added(
             on.ticker.tell(trial, trials, "added")
             on.crew.check()
             if workers > 1 and trial == trials // 2:
-                # The other one may hold all slots: killing an idle worker would tell nothing.
-                await until(lambda: bool(busy(on)), wanted.patience)
-                on.crew.kill(rng.choice(busy(on)))
+                if not await until(lambda: _killed_at_work(on, rng), wanted.patience):
+                    broken.append("no worker was found at work")
                 on.crew.start()
             await asyncio.sleep(rng.uniform(*PAUSE))
             task = on.new(SHORT, limit=Limit(MODEST, wanted.slots))
@@ -182,6 +181,20 @@ async def _added(
     except WorkerFell as fell:
         broken.append(str(fell))
     return sent, broken
+
+
+def _killed_at_work(on: Stage, rng: random.Random) -> bool:
+    """Kill a worker in the middle of a task; not one whose tasks ended since it was looked at.
+
+    The other one may hold all slots: killing an idle worker would tell nothing.
+    """
+    for pid in rng.sample(found := busy(on), len(found)):
+        on.crew.freeze(pid)
+        if pid in busy(on):
+            on.crew.kill(pid)
+            return True
+        on.crew.thaw(pid)
+    return False
 
 
 def _all_final(on: Stage, ids: Mapping[str, int]) -> bool:
