@@ -43,7 +43,7 @@ def counts(file: SqliteFile) -> tuple[int, ...]:
     connection = file.connection()
     return tuple(
         connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in ("document", "segment", "vector", "posting")
+        for table in ("document", "segment", "vector", "keyword_posting")
     )
 
 
@@ -115,7 +115,7 @@ def test_an_attempt_that_dies_inside_a_batch_leaves_no_part_of_it(
     library.register([Source("book.txt", book)])
     document_id = library.id_of("book.txt")
     with monkeypatch.context() as patched:
-        patched.setattr("tidemill_apps.knowledge.documents.keep_words", dies)
+        patched.setattr("tidemill_apps.knowledge.documents.SqliteKeywords.put", dies)
         with pytest.raises(MemoryError):
             list(index_document(library, document_id))
     assert counts(file) == (1, 120, 0, 0)

@@ -29,7 +29,7 @@ def counts(library: Library) -> tuple[int, ...]:
     with library.transaction() as connection:
         return tuple(
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("document", "segment", "vector", "posting")
+            for table in ("document", "segment", "vector", "keyword_posting")
         )
 
 

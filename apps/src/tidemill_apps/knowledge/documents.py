@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from tidemill_apps.knowledge.keywords import Keyed, keep_words, keyword_search
 from tidemill_apps.knowledge.refusal import DocumentRefused, RefusalCode
 from tidemill_apps.services.embedder import Embedder, Matrix
+from tidemill_apps.services.keywords import Keyed, KeywordRow, SqliteKeywords
 from tidemill_apps.services.sqlite_file import SqliteFile
 from tidemill_apps.services.vectors import Found, SqliteVectors, VectorRow
 
@@ -104,6 +104,7 @@ class Library:
         self.embedder = embedder
         self._file = file
         self._vectors = SqliteVectors(file)
+        self._keywords = SqliteKeywords(file)
         file.run_script(files(__package__).joinpath("documents.sql").read_text("utf-8"))
         self._vectors.ensure(dataset, dim=embedder.dim, model_id=embedder.model_id)
 
@@ -207,15 +208,16 @@ class Library:
                 title,
                 len(segments),
             )
-            kept = json.dumps([segment.id for segment in segments])
+            kept = [segment.id for segment in segments]
             gone = [
                 row["id"]
                 for row in connection.execute(
                     "DELETE FROM segment WHERE document_id = ?"
                     " AND id NOT IN (SELECT value FROM json_each(?)) RETURNING id",
-                    (document.id, kept),
+                    (document.id, json.dumps(kept)),
                 )
             ]
+            self._keywords.delete(self.dataset, document.id, keep=kept)
             self._vectors.delete(self.dataset, {"document_id": document.id, "id": gone})
             connection.executemany(
                 "INSERT INTO segment (id, document_id, ordinal, text, sha)"
@@ -252,8 +254,9 @@ class Library:
                 connection, document, "UPDATE document SET state = state WHERE id = ? AND sha = ?"
             )
             self._vectors.upsert(self.dataset, rows)
-            for segment in segments:
-                keep_words(connection, segment.id, segment.text)
+            self._keywords.put(
+                self.dataset, [KeywordRow(s.id, document.id, s.text) for s in segments]
+            )
             connection.executemany(
                 "UPDATE segment SET indexed = 1 WHERE id = ?", [(s.id,) for s in segments]
             )
@@ -281,6 +284,7 @@ class Library:
         """Delete a document with its segments, words and vectors; answer how many vectors."""
         with self._file.transaction() as connection:
             removed = self._vectors.delete(self.dataset, {"document_id": document_id})
+            self._keywords.delete(self.dataset, document_id)
             connection.execute(
                 "DELETE FROM document WHERE id = ? AND dataset = ?", (document_id, self.dataset)
             )
@@ -293,7 +297,7 @@ class Library:
 
     def keyed(self, question: str, k: int) -> list[Keyed]:
         """Return the `k` segments that share the rarest words with the question."""
-        return keyword_search(self._file.connection(), self.dataset, question, k)
+        return self._keywords.search(self.dataset, question, k)
 
     def segments(self, ids: Iterable[str]) -> dict[str, tuple[Segment, str, str]]:
         """Return segments by id, each with its document's name and title."""

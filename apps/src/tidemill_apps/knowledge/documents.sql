@@ -25,19 +25,8 @@ CREATE TABLE IF NOT EXISTS segment (
     text TEXT NOT NULL,
     sha TEXT NOT NULL,
     indexed INTEGER NOT NULL DEFAULT 0,
-    words INTEGER NOT NULL DEFAULT 0,
     UNIQUE (document_id, ordinal)
 );
 
 CREATE INDEX IF NOT EXISTS segment_to_index
 ON segment (document_id, ordinal) WHERE indexed = 0;
-
--- The inverted index: how often a word stands in a segment.
-CREATE TABLE IF NOT EXISTS posting (
-    word TEXT NOT NULL,
-    segment INTEGER NOT NULL REFERENCES segment (number) ON DELETE CASCADE,
-    occurrences INTEGER NOT NULL,
-    PRIMARY KEY (word, segment)
-) WITHOUT ROWID;
-
-CREATE INDEX IF NOT EXISTS posting_by_segment ON posting (segment);

@@ -1,8 +1,10 @@
 """Who does what, by the configuration's section `ai`, and what happens while a provider is down."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Literal, TypeAlias
+from datetime import timedelta
+from typing import Literal, TypeAlias, TypeVar
 
 import httpx
 import msgspec
@@ -19,6 +21,7 @@ from tidemill_apps.services.text.values import EmailAnalysis, Language, Mail, Or
 OUTAGES = (Retry, Unavailable, AIOutputInvalid)
 """Errors of a provider that may pass. A wrong key is none: hiding it would help nobody."""
 
+Answer = TypeVar("Answer")
 Service: TypeAlias = Literal["chat", "embedding"]
 
 
@@ -73,11 +76,13 @@ class OutagePolicy(msgspec.Struct, frozen=True):
     """What a task does while its provider is down: `retries` attempts more, then this.
 
     `degrade` answers offline and says so, `fail` leaves the error to the task. The task's own
-    retry policy must allow `retries` + 1 attempts, and decides when they come.
+    retry policy must allow `retries` + 1 attempts, and decides when they come. A provider that has
+    not answered after `patience` counts as down: keep it below the task's time limit.
     """
 
     retries: int = 2
     then: Literal["degrade", "fail"] = "degrade"
+    patience: timedelta | None = None
 
     def degrades(self, attempt: int) -> bool:
         """Whether this attempt (1-based) is the one that no longer waits for the provider."""
@@ -97,6 +102,33 @@ class RoutedText:
         if self._main is self._substitute or not self._policy.degrades(attempt):
             return self._main
         return _Degrading(self._main, self._substitute)
+
+
+class _Impatient:
+    """A `TextAI` that is `Unavailable` when another one takes too long."""
+
+    def __init__(self, provider: str, slow: TextAI, patience: timedelta) -> None:
+        self._provider = provider
+        self._slow = slow
+        self._patience = patience
+
+    async def analyze_email(self, mail: Mail) -> EmailAnalysis:
+        return await self._within(self._slow.analyze_email(mail))
+
+    async def summarize(
+        self, text: str, sentences: int = SUMMARY_SENTENCES, language: Language | None = None
+    ) -> Summary:
+        return await self._within(self._slow.summarize(text, sentences, language))
+
+    async def _within(self, answer: Awaitable[Answer]) -> Answer:
+        seconds = self._patience.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{self._provider} did not answer within {seconds:g} s", "too_slow"
+            ) from error
 
 
 class _Degrading:
@@ -139,7 +171,10 @@ async def routed_text(
         yield RoutedText(offline, offline, policy)
         return
     async with httpx.AsyncClient() as client:
-        yield RoutedText(OpenAIText(endpoint, client), offline, policy)
+        main: TextAI = OpenAIText(endpoint, client)
+        if policy.patience is not None:
+            main = _Impatient(endpoint.provider, main, policy.patience)
+        yield RoutedText(main, offline, policy)
 
 
 @contextmanager
