@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,13 +42,22 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _environment_of_its_own() -> Iterator[None]:
-    """What a test says to the processes that it starts is of no other test."""
-    before = dict(os.environ)
+def _process_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test tells its process is of no other test: variables, import path, its own modules.
+
+    Many tests have an application `shop` in a folder of theirs: the next one must not find theirs.
+    """
+    environment, path, modules = dict(os.environ), list(sys.path), set(sys.modules)
     yield
-    for name in set(os.environ) - set(before) - {"PYTEST_CURRENT_TEST"}:
+    for name in set(os.environ) - set(environment) - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
-    os.environ.update({**before, "PYTEST_CURRENT_TEST": os.environ["PYTEST_CURRENT_TEST"]})
+    os.environ.update({**environment, "PYTEST_CURRENT_TEST": os.environ["PYTEST_CURRENT_TEST"]})
+    sys.path[:] = path
+    made_here = tmp_path_factory.getbasetemp()
+    for name in set(sys.modules) - modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and made_here in Path(file).parents:
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

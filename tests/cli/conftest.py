@@ -103,18 +103,12 @@ class Shop:
         return Said(code, *self.capture.readouterr())
 
     def here(self, *words: str) -> Said:
-        """Run a command in this process, which imports the modules of the folder anew."""
+        """Run a command in this process, which imports the application anew."""
         self.capture.readouterr()
         importlib.invalidate_caches()
-        path = list(sys.path)
-        try:
-            with own_environment():
-                code = main(list(words))
-        finally:
-            sys.path[:] = path
-            for name, module in list(sys.modules.items()):
-                if self.folder in Path(getattr(module, "__file__", None) or "/").parents:
-                    del sys.modules[name]
+        sys.modules.pop("shop", None)
+        with own_environment():
+            code = main(list(words))
         return Said(code, *self.capture.readouterr())
 
     def program(self, *words: str, env: dict[str, str] | None = None, text: str = "") -> Said:
