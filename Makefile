@@ -18,8 +18,9 @@ help: ## List the targets
 
 install: $(INSTALLED) ## Create .venv with everything that development needs
 
-demo: $(INSTALLED) ## Index real documents, answer five questions about them, and stop
+demo: $(INSTALLED) ## Index real documents and answer questions; sync a mailbox and understand it; stop
 	$(BIN)/python -m tidemill_apps.knowledge.demo $(ARGS)
+	$(BIN)/python -m tidemill_apps.mailroom.demo
 
 up: $(INSTALLED) ## Like demo, but keep the system running until Ctrl-C
 	$(BIN)/python -m tidemill_apps.knowledge.demo --keep $(ARGS)

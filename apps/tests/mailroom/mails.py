@@ -121,17 +121,22 @@ _BOTH: Final = "the a and for with today please you your new week time from abou
 
 def small_corpus(mails: int = 120) -> list[Labelled]:
     """Return made mails, a third of them spam, no two of them alike; the same each time."""
+    return [Labelled(parse_mail(data), is_spam) for data, is_spam in small_mails(mails)]
+
+
+def small_mails(mails: int = 120) -> list[tuple[bytes, bool]]:
+    """Return the bytes of the same mails, and which are spam."""
     chance = random.Random(9)
-    return [_made(number, chance, is_spam=number % 3 == 0) for number in range(mails)]
+    spam = [number % 3 == 0 for number in range(mails)]
+    return [(_made(number, chance, is_spam=each), each) for number, each in enumerate(spam)]
 
 
-def _made(number: int, chance: random.Random, *, is_spam: bool) -> Labelled:
+def _made(number: int, chance: random.Random, *, is_spam: bool) -> bytes:
     own, other = (_BAD, _GOOD) if is_spam else (_GOOD, _BAD)
     pool = own * 6 + other + _BOTH * 4
     words = [chance.choice(pool) for _ in range(60)]
-    data = (
+    return (
         f"From: {chance.choice('abc')}@{'deals' if is_spam else 'mill'}.example\n"
         f"Message-ID: <{number}@made.example>\n"
         f"Subject: {' '.join(words[:5])}\n\n{' '.join(words[5:])}\n"
-    )
-    return Labelled(parse_mail(data.encode()), is_spam)
+    ).encode()

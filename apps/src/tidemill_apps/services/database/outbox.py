@@ -79,13 +79,15 @@ class Outbox:
 
         What older code could not enqueue is tried again at the start.
         """
-        relaying = asyncio.create_task(self._run(), name="outbox relay")
+        stopping = asyncio.Event()
+        relaying = asyncio.create_task(self._run(stopping), name="outbox relay")
         try:
             yield self
         finally:
-            relaying.cancel()
-            with suppress(asyncio.CancelledError):
-                await relaying
+            # a statement that is cancelled half-way costs its connection, and is told as an error
+            stopping.set()
+            self._wake.set()
+            await relaying
 
     async def relay(self, *, also_refused: bool = False) -> Relayed:
         """Enqueue all that is recorded, once; rows of a full queue stay for the next pass.
@@ -94,8 +96,12 @@ class Outbox:
         with the reason in `problem`, and is left out of later passes unless `also_refused`. Raises
         `EngineUnavailable`; nothing is lost, and every pass is safe to repeat.
         """
+        return await self._relayed(asyncio.Event(), also_refused=also_refused)
+
+    async def _relayed(self, stopping: asyncio.Event, *, also_refused: bool) -> Relayed:
+        """Relay batch after batch, until there is no more or it is to stop."""
         done, last, full = Relayed(), 0, set[str]()
-        while rows := await self._rows(last, also_refused=also_refused):
+        while not stopping.is_set() and (rows := await self._rows(last, also_refused=also_refused)):
             last = rows[-1][0]
             fit, problems = self._replayed(rows)
             accepted: list[int] = []
@@ -116,14 +122,14 @@ class Outbox:
     def _committed(self, _session: object) -> None:
         self._wake.set()
 
-    async def _run(self) -> None:
+    async def _run(self, stopping: asyncio.Event) -> None:
         failures = 0
         again = True
-        while True:
+        while not stopping.is_set():
             self._wake.clear()
             pause = self._poll
             try:
-                await self.relay(also_refused=again)
+                await self._relayed(stopping, also_refused=again)
                 failures, again = 0, False
             except (TidemillError, SQLAlchemyError, OSError) as error:
                 failures += 1

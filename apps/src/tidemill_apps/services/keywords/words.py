@@ -32,3 +32,15 @@ def words(text: str) -> list[str]:
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "sui" else word
+
+
+GRAMMAR: Final = frozenset(
+    words(
+        "a about after all am an and any are as at be been before but by can could did do does for"
+        " from had has have how i if in into is it its me my no not of on or our out she he so"
+        " some than that the their them then there these they this those to up us was we were what"
+        " when where which who whom whose why will with would you your"
+        " 什么 怎么 怎样 如何 哪些 哪个 哪里 为什 是否 可以 我们 你们 他们 这个 那个 的时 时候"
+    )
+)
+"""Words that hold sentences together, in English and Chinese."""

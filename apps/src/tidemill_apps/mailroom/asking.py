@@ -1,0 +1,55 @@
+"""Asking for the mailroom's tasks on behalf of a user, and whether anybody will run them."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tidemill import Handle, Tidemill
+from tidemill_apps.mailroom.contexts import NewContext, SmartContext, add_context
+from tidemill_apps.mailroom.opening import Mailroom
+
+ANALYZE: Final = "email:analyze"
+SYNC: Final = "email:sync"
+REINDEX: Final = "email:reindex"
+BACKFILL: Final = "context:backfill"
+TRAIN: Final = "spam:train"
+
+WORKER: Final = "tidemill -A tidemill_apps.mailroom.tasks:app up"
+"""The command that starts a worker."""
+
+
+class ContextAdded(msgspec.Struct, frozen=True):
+    """A new context, and the task that links the mails to it that are there already."""
+
+    context: SmartContext
+    task_id: str
+
+
+async def ask(app: Tidemill, task_type: str, user_id: str, **payload: object) -> Handle[Any]:
+    """Enqueue a task that is found as this user's.
+
+    While the same one waits or runs already, the handle is that one's, with `duplicate=True`.
+    """
+    function = app.function(task_type).options(user_id=user_id)
+    return await function.enqueue(user_id=user_id, **payload)
+
+
+async def ask_for_context(
+    app: Tidemill, mailroom: Mailroom, user_id: str, new: NewContext
+) -> ContextAdded:
+    """Keep a context, and have its mails linked: both, or neither; `Conflict` as `add_context`."""
+    backfill = app.function(BACKFILL).options(user_id=user_id)
+    async with mailroom.database.writing() as session:
+        context = await add_context(session, user_id, new)
+        call = backfill.call(user_id=user_id, context_id=context.id)
+        task_id = await mailroom.outbox.enqueue_after_commit(session, call)
+    return ContextAdded(context, task_id)
+
+
+async def is_served(app: Tidemill, task_type: str) -> bool:
+    """Whether a live worker runs tasks of this type; one that has just started is heard of soon."""
+    queue = app.queue_of(task_type)
+    return any(
+        each.live and task_type in each.worker.task_types and each.worker.serves(queue)
+        for each in await app.workers()
+    )
