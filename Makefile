@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up test check format bench bench-adaptive chaos chaos-servers chaos-schedules chaos-limits chaos-workflows chaos-alerts model api-fuzz spam lock clean
+.PHONY: help install demo up test check format bench bench-adaptive bench-mailroom chaos chaos-servers chaos-schedules chaos-limits chaos-workflows chaos-alerts model api-fuzz spam mailroom mailroom-imap lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(INSTALLED) ## Measure, and print the ratio to a bare loop
 bench-adaptive: $(INSTALLED) ## Measure automatic concurrency beside the best fixed one
 	$(BIN)/python benchmarks/adaptive.py $(ARGS)
 
+bench-mailroom: $(INSTALLED) ## Measure how fast real mail is analysed, with one worker process and with two
+	$(BIN)/python benchmarks/mailroom.py $(ARGS)
+
 chaos: $(INSTALLED) ## Kill and freeze workers and servers at random while tasks run
 	$(BIN)/python -m tests.chaos $(ARGS)
 
@@ -75,6 +78,13 @@ api-fuzz: $(INSTALLED) ## Send 5,000 cases that schemathesis makes of the OpenAP
 spam: $(INSTALLED) ## Read 6,046 real mails, and hold the spam filter to its figures
 	$(BIN)/pytest apps/tests/mailroom/real_mail.py $(ARGS)
 	$(BIN)/python -m apps.tests.mailroom.corpus
+
+mailroom: $(INSTALLED) ## Analyse 6,046 real mails twice, learn from them, and ask ten questions about them
+	MAILROOM_MAILS=6046 $(BIN)/pytest -s apps/tests/mailroom/real_analysis.py apps/tests/mailroom/real_training.py $(ARGS)
+	$(BIN)/python -m apps.tests.mailroom.search.figures
+
+mailroom-imap: $(INSTALLED) ## Sync 400 real mails from Dovecot (install dovecot-imapd before)
+	$(BIN)/pytest apps/tests/mailroom/imap/real_servers.py $(ARGS)
 
 lock: ## Pin the newest allowed versions, with hashes, in requirements/*.txt
 	$(PYTHON) -m venv .lock
