@@ -84,9 +84,7 @@ async def test_passwords_are_sealed_and_open_for_their_user_only(
 ) -> None:
     async with opens() as mailroom:
         ann, bob = await someone(mailroom), await someone(mailroom, "bob")
-        new = NewAccount(
-            host="Mail.Example.org", username="ann", password="canary-pass"
-        )
+        new = NewAccount(host="Mail.Example.org", username="ann", password="canary-pass")
         async with mailroom.database.writing() as session:
             first = await add_account(session, mailroom.keyring, ann, new)
             again = await add_account(session, mailroom.keyring, ann, new)
