@@ -36,6 +36,7 @@ class SqliteFile:
         self.journal = journal or journal_mode(sqlite3.sqlite_version_info)
         self._thread = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._writer = (os.getpid(), threading.Lock())
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, in autocommit mode with rows readable by name.
@@ -58,13 +59,27 @@ class SqliteFile:
         if connection.in_transaction:
             yield connection
             return
-        connection.execute("BEGIN IMMEDIATE")
+        with self._turn():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let threads of one process write in turn: a busy SQLite sleeps and tries again."""
+        if self._writer[0] != os.getpid():  # a fork may have copied a lock that somebody held
+            self._writer = (os.getpid(), threading.Lock())
+        lock = self._writer[1]
+        if not lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise sqlite3.OperationalError(f"{self.path} is locked by another thread")
         try:
-            yield connection
-            connection.commit()
-        except BaseException:
-            connection.rollback()
-            raise
+            yield
+        finally:
+            lock.release()
 
     def run_script(self, script: str) -> None:
         """Execute the statements of `script` in one transaction; they must be safe to repeat."""

@@ -81,3 +81,25 @@ def test_a_truth_value_is_no_number(file: SqliteFile) -> None:
     rows = [VectorRow("t", "d", EAST, {"v": True}), VectorRow("1", "d", EAST, {"v": 1})]
     store.upsert("c", [*rows, VectorRow("s", "d", EAST, {"v": "1"})])
     assert [found(store, {"v": value}) for value in (True, 1, "1")] == [["t"], ["1"], ["s"]]
+
+
+def test_a_document_is_found_at_the_same_cost_in_a_large_collection(file: SqliteFile) -> None:
+    store = filled(SqliteVectors(file))
+
+    def steps() -> int:
+        """How many tens of SQLite's instructions it takes."""
+        passed = 0
+
+        def step() -> int:
+            nonlocal passed
+            passed += 1
+            return 0
+
+        file.connection().set_progress_handler(step, 10)
+        assert store.ids("c", "d1")
+        file.connection().set_progress_handler(None, 0)
+        return passed
+
+    before = steps()
+    store.upsert("c", [VectorRow(f"z{number}", f"z{number}", EAST) for number in range(2000)])
+    assert steps() <= before + 1

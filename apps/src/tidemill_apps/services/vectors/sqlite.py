@@ -99,11 +99,12 @@ class SqliteVectors:
 
     def ids(self, name: str, document_id: str) -> list[str]:
         """Return the ids of a document's rows."""
+        # Sorted here: asked for an order, SQLite walks the whole collection by id.
         rows = self._file.connection().execute(
-            "SELECT id FROM vector WHERE collection = ? AND document_id = ? ORDER BY id",
+            "SELECT id FROM vector WHERE collection = ? AND document_id = ?",
             (self._collection(name).name, document_id),
         )
-        return [row["id"] for row in rows]
+        return sorted(row["id"] for row in rows)
 
     def search(
         self, name: str, vector: NDArray[np.float32], k: int, only: Filter | None = None
