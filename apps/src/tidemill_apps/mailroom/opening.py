@@ -78,7 +78,7 @@ def _index(stack: AsyncExitStack, place: Place, embedder: Embedder, offline: Emb
     file = SqliteFile(place.index)
     stack.callback(file.close)
     vectors, keywords = _vectors(stack, place, file), _keywords(stack, place, file)
-    return MailIndex(vectors, keywords, embedder, former=(offline,))
+    return MailIndex(vectors, keywords, embedder, former=(offline,), characters=place.ai.chunk_size)
 
 
 def _vectors(stack: AsyncExitStack, place: Place, file: SqliteFile) -> VectorStore:

@@ -61,3 +61,10 @@ def test_the_same_mail_has_the_same_ids_and_another_one_others() -> None:
     changed = LONG.replace("Paragraph 7 tells", "Paragraph 7 sings")
     others = [passage.id for passage in passages_of("m", "Tides", changed)]
     assert sum(one != other for one, other in zip(first, others, strict=True)) == 1
+
+
+def test_smaller_passages_may_be_asked_for_and_larger_ones_not() -> None:
+    text = " ".join(f"Sentence number {number} is about the harbour." for number in range(60))
+    for asked, most in ((250, 250), (10, 200), (5000, 500)):
+        longest = max(len(each.text) for each in passages_of("m", "Harbour", text, asked))
+        assert most - 60 < longest <= most

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from tidemill import Permanent, Retry
-from tidemill_apps.mailroom.search.passages import Passage, passages_of
+from tidemill_apps.mailroom.search.passages import MAX_CHARACTERS, Passage, passages_of
 from tidemill_apps.services.embedder import Embedder
 from tidemill_apps.services.errors import Unavailable
 from tidemill_apps.services.fusion import Fused, fuse
@@ -72,7 +72,7 @@ class MailIndex:
     """The mail of every user; a question is answered with the mail of one user only.
 
     `embedder` makes the vectors that this index writes. `former` are embedders that answer as long
-    as the live generation is still theirs. Every method blocks, and is safe from any thread and to
+    as the live generation is still theirs. A passage has at most so many `characters`. Every method blocks, and is safe from any thread and to
     repeat. What an embedder or a store raises (`Unavailable`, `Retry`, `Permanent`) comes through,
     except where `search` degrades.
     """
@@ -84,12 +84,14 @@ class MailIndex:
         embedder: Embedder,
         *,
         former: Sequence[Embedder] = (),
+        characters: int = MAX_CHARACTERS,
     ) -> None:
         self.generation = generation(embedder.model_id)
         self._vectors = vectors
         self._keywords = keywords
         self._embedder = embedder
         self._embedders = {generation(each.model_id): each for each in (*former, embedder)}
+        self._characters = characters
         self._begun = False
 
     def put(
@@ -100,7 +102,7 @@ class MailIndex:
         Its words are there first, so that it is found by them while the embedder is down. A passage
         that has a vector is not embedded again; what the mail no longer says is removed at the end.
         """
-        pieces = passages_of(mail_id, subject, text)
+        pieces = passages_of(mail_id, subject, text, self._characters)
         ids = [piece.id for piece in pieces]
         fields = _fields(user_id, sent_at)
         rows = [KeywordRow(piece.id, mail_id, piece.text, fields) for piece in pieces]

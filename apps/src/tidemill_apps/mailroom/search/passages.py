@@ -11,6 +11,8 @@ from tidemill_apps.services.vectors import row_id
 
 MAX_CHARACTERS: Final = 500
 """The sentence encoder averages over words: longer passages lose what they say."""
+MIN_CHARACTERS: Final = 200
+"""Shorter ones would hold little besides the subject."""
 MAX_PASSAGES: Final = 16
 """Of 6,046 real mails, 95 % have no more. The rest are digests and newsletters of up to 438: whole,
 they take a quarter of all the time to embed and crowd out the mails that are about one thing."""
@@ -28,8 +30,12 @@ class Passage(msgspec.Struct, frozen=True):
     text: str
 
 
-def passages_of(mail_id: str, subject: str, text: str) -> tuple[Passage, ...]:
-    """Return at most `MAX_PASSAGES` pieces in order, of at most `MAX_CHARACTERS` each.
+def passages_of(
+    mail_id: str, subject: str, text: str, characters: int = MAX_CHARACTERS
+) -> tuple[Passage, ...]:
+    """Return at most `MAX_PASSAGES` pieces in order, of at most so many `characters` each.
+
+    No passage has more than `MAX_CHARACTERS`, and none is held to fewer than `MIN_CHARACTERS`.
 
     They are cut where the sense breaks, from the mail's own text (quotations and the signature
     are left out while there is other text), and each begins with the subject, so that the last
@@ -37,7 +43,8 @@ def passages_of(mail_id: str, subject: str, text: str) -> tuple[Passage, ...]:
     but a subject is one passage, one without any letter is none.
     """
     heading = " ".join(_ANSWERED.sub("", subject).split())[:_LONGEST_SUBJECT]
-    splitter = TextSplitter(MAX_CHARACTERS - len(heading) - 2)
+    size = max(MIN_CHARACTERS, min(characters, MAX_CHARACTERS))
+    splitter = TextSplitter(size - len(heading) - 2)
     pieces = [piece for piece in splitter.chunks(own_text(text)) if _says_something(piece)]
     texts = [f"{heading}\n\n{piece}".strip() for piece in pieces[:MAX_PASSAGES] or [""]]
     return tuple(
