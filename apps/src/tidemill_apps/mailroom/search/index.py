@@ -72,9 +72,9 @@ class MailIndex:
     """The mail of every user; a question is answered with the mail of one user only.
 
     `embedder` makes the vectors that this index writes. `former` are embedders that answer as long
-    as the live generation is still theirs. A passage has at most so many `characters`. Every method blocks, and is safe from any thread and to
-    repeat. What an embedder or a store raises (`Unavailable`, `Retry`, `Permanent`) comes through,
-    except where `search` degrades.
+    as the live generation is still theirs. A passage has at most so many `characters`. Every method
+    blocks, and is safe from any thread and to repeat. What an embedder or a store raises
+    (`Unavailable`, `Retry`, `Permanent`) comes through, except where `search` degrades.
     """
 
     def __init__(
