@@ -16,6 +16,7 @@ from apps.tests.services.text import mails as samples
 from tidemill import State, TaskFailedError, TaskProgressed
 from tidemill_apps.mailroom import tables
 from tidemill_apps.mailroom.app import app
+from tidemill_apps.mailroom.asking import ask_with_label
 from tidemill_apps.mailroom.contexts import NewContext, add_context
 from tidemill_apps.mailroom.labels import label
 from tidemill_apps.mailroom.listeners import LISTENERS
@@ -171,6 +172,26 @@ async def test_what_the_reader_called_it_decides(tmp_path: Path) -> None:
         analyzed = await system.analyze(good)
         assert analyzed.spam.is_spam
         assert "its reader called it spam" in analyzed.analysis.summary
+
+
+async def test_a_mail_that_its_reader_calls_spam_is_found_no_more(tmp_path: Path) -> None:
+    async with analysing(place_of(tmp_path / "home")) as system:
+        room, user_id = system.room, system.user_id
+        [good] = await system.store(PLAIN)
+        assert (await system.analyze(good)).passages
+        assert [each.mail_id for each in room.index.search(user_id, "sluice gate").hits] == [good]
+        called = await ask_with_label(app, room, user_id, good, "spam")
+        await room.outbox.relay()
+        await system.harness.drain()
+        assert await app.handle(called).state() is State.COMPLETED
+        assert room.index.search(user_id, "sluice gate").hits == ()
+        assert await system.rows(select(tables.mails.c.passages, tables.mails.c.label)) == [
+            (None, "spam")
+        ]
+        await ask_with_label(app, room, user_id, good, None)
+        await room.outbox.relay()
+        await system.harness.drain()
+        assert [each.mail_id for each in room.index.search(user_id, "sluice gate").hits] == [good]
 
 
 async def test_malformed_mails_are_analysed_all_the_same(tmp_path: Path) -> None:

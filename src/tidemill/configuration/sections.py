@@ -98,11 +98,15 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """How one provider is reached; the applications read it."""
+    """How one provider is reached; the applications read it.
+
+    `embedding_model` is for one that does more than embed.
+    """
 
     api_key: str | None = None
     base_url: str | None = None
     model: str | None = None
+    embedding_model: str | None = None
 
 
 class Ai(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,6 +138,12 @@ async def found_by_search(session: AsyncSession, mail_id: str, passages: int, mo
     await session.execute(update(tables.mails).where(same).values(**changed))
 
 
+async def forgotten_by_search(session: AsyncSession, mail_id: str) -> None:
+    """Keep that search does not find a mail."""
+    same = tables.mails.c.id == mail_id
+    await session.execute(update(tables.mails).where(same).values(passages=None, passages_of=None))
+
+
 async def degraded_mails(session: AsyncSession, most: int) -> list[tuple[str, str]]:
     """Users and mails that were analysed while the provider was down, the oldest analyses first."""
     analyses = tables.analyses.c

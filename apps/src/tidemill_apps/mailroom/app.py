@@ -3,22 +3,16 @@
 import os
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import quote
 
 from tidemill import Settings, Tidemill, WorkerSettings
 from tidemill_apps.mailroom.opening import Mailroom, open_mailroom
-from tidemill_apps.mailroom.settings import Place, data_folder
+from tidemill_apps.mailroom.settings import Place, engine_url
 
 SYNC: Final = "mail.sync"
 ANALYZE: Final = "mail.analyze"
 MAINTENANCE: Final = "mail.maint"
 
-app = Tidemill(
-    settings=Settings(
-        url=f"sqlite:///{quote(str(data_folder(os.environ) / 'tasks.db'))}",
-        worker=WorkerSettings(concurrency=10),
-    )
-)
+app = Tidemill(settings=Settings(url=engine_url(os.environ), worker=WorkerSettings(concurrency=10)))
 
 
 @app.resource

@@ -6,6 +6,7 @@ import msgspec
 
 from tidemill import Handle, Tidemill
 from tidemill_apps.mailroom.contexts import NewContext, SmartContext, add_context
+from tidemill_apps.mailroom.labels import Label, label
 from tidemill_apps.mailroom.opening import Mailroom
 
 ANALYZE: Final = "email:analyze"
@@ -44,6 +45,20 @@ async def ask_for_context(
         call = backfill.call(user_id=user_id, context_id=context.id)
         task_id = await mailroom.outbox.enqueue_after_commit(session, call)
     return ContextAdded(context, task_id)
+
+
+async def ask_with_label(
+    app: Tidemill, mailroom: Mailroom, user_id: str, mail_id: str, called: Label | None
+) -> str:
+    """Keep what a user calls a mail, and have it judged again; answers the id of that task.
+
+    Both, or neither; `NotFound` as `label`.
+    """
+    analysis = app.function(ANALYZE).options(user_id=user_id)
+    async with mailroom.database.writing() as session:
+        await label(session, user_id, mail_id, called)
+        call = analysis.call(email_id=mail_id, user_id=user_id, force=True)
+        return await mailroom.outbox.enqueue_after_commit(session, call)
 
 
 async def is_served(app: Tidemill, task_type: str) -> bool:

@@ -1,10 +1,15 @@
-"""Has search find a mail, within a time."""
+"""Has search find a mail, within a time, or forget it."""
 
 import asyncio
 from datetime import timedelta
 from typing import Final
 
-from tidemill_apps.mailroom.analyses import StoredMail, done_after_all, found_by_search
+from tidemill_apps.mailroom.analyses import (
+    StoredMail,
+    done_after_all,
+    forgotten_by_search,
+    found_by_search,
+)
 from tidemill_apps.mailroom.opening import Mailroom
 
 PATIENCE: Final = timedelta(seconds=45)
@@ -31,3 +36,10 @@ async def index_mail(room: Mailroom, mail: StoredMail, *, warned: bool) -> int:
         if warned:
             await done_after_all(session, [mail.id], "index")
     return passages
+
+
+async def forget_mail(room: Mailroom, mail: StoredMail) -> None:
+    """Have search forget the mail, and keep that it does."""
+    await asyncio.to_thread(room.index.remove, mail.id)
+    async with room.database.writing() as session:
+        await forgotten_by_search(session, mail.id)

@@ -39,6 +39,9 @@ from tidemill_apps.services.text.routing import AiSettings
 FOLDER_VARIABLE: Final = "TIDEMILL_MAILROOM_DIR"
 NAME: Final = "mailroom"
 
+_WORDS: Final = frozenset({"host", "port", "user", "password", "dbname", "sslmode"})
+"""Of libpq's words for a database, those that its driver here is told."""
+
 
 class SpamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How spam is told from other mail."""
@@ -123,6 +126,15 @@ def data_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get(FOLDER_VARIABLE) or ".tidemill/mailroom").absolute()
 
 
+def engine_url(environment: Mapping[str, str]) -> str:
+    """The engine that the configuration names, else `tasks.db` in the folder.
+
+    What is wrong with the configuration is told by whoever opens it.
+    """
+    told = load(find(environment), environment).configuration
+    return told.url or _sqlite(data_folder(environment) / "tasks.db")
+
+
 def _own_key(path: Path) -> bytes:
     """The key in a file, made unless it is there; of processes that make one at once one wins."""
     if not path.exists():
@@ -146,9 +158,18 @@ def _url(dsn: str) -> str:
         said = dict(word.split("=", 1) for word in shlex.split(dsn))
     except ValueError:
         raise ConfigError("database.dsn is neither a URL nor words such as host=…") from None
-    host, port = said.get("host", "localhost"), int(said.get("port", "5432"))
+    if unknown := sorted(said.keys() - _WORDS):
+        raise ConfigError(
+            f"database.dsn: {unknown[0]} is not understood; there are {', '.join(sorted(_WORDS))}"
+        )
     made = URL.create(
-        "postgresql", said.get("user"), said.get("password"), host, port, said.get("dbname")
+        "postgresql",
+        username=said.get("user"),
+        password=said.get("password"),
+        host=said.get("host", "localhost"),
+        port=int(said.get("port", "5432")),
+        database=said.get("dbname"),
+        query={"ssl": said["sslmode"]} if "sslmode" in said else {},
     )
     return made.render_as_string(hide_password=False)
 

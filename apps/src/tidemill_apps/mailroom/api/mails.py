@@ -12,8 +12,7 @@ from tidemill import ConfigError
 from tidemill_apps.mailroom.api.asking import Asked, asking
 from tidemill_apps.mailroom.api.bodies import LabelBody, Labelled, TaskAsked
 from tidemill_apps.mailroom.api.problems import PROBLEMS
-from tidemill_apps.mailroom.asking import ANALYZE, ask
-from tidemill_apps.mailroom.labels import label
+from tidemill_apps.mailroom.asking import ANALYZE, ask, ask_with_label
 from tidemill_apps.mailroom.reading import (
     MailLine,
     MailPage,
@@ -100,10 +99,9 @@ async def analyze_mail(
 
 @put("/mails/{mail_id:str}/label", responses=PROBLEMS)
 async def put_label(request: Asked, mail_id: FromPath[str], data: JSONBody[LabelBody]) -> Labelled:
-    """Say what a mail is: the spam filter learns from it."""
+    """Say what a mail is: it is judged by that, and the spam filter learns from it."""
     asked = asking(request)
-    async with asked.mailroom.database.writing() as session:
-        await label(session, asked.user_id, mail_id, data.label)
+    await ask_with_label(asked.app, asked.mailroom, asked.user_id, mail_id, data.label)
     return Labelled(mail_id, data.label)
 
 

@@ -6,11 +6,11 @@ from argparse import Namespace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidemill import NotFound
+from tidemill_apps.mailroom.asking import ask_with_label
 from tidemill_apps.mailroom.cli.contexts import context_said
 from tidemill_apps.mailroom.cli.output import show, show_json, show_one
 from tidemill_apps.mailroom.cli.session import Session
 from tidemill_apps.mailroom.cli.telling import note
-from tidemill_apps.mailroom.labels import label
 from tidemill_apps.mailroom.reading import (
     Analysed,
     MailLine,
@@ -98,9 +98,9 @@ async def label_mail(session: Session, said: Namespace) -> int:
     called = None if said.label == "none" else said.label
     async with session.opened() as mailroom:
         user_id = await session.user_id(mailroom)
-        async with mailroom.database.writing() as writing:
-            mail_id = await _mail_said(session, writing, user_id, said.mail)
-            await label(writing, user_id, mail_id, called)
+        async with mailroom.database.reading() as reading:
+            mail_id = await _mail_said(session, reading, user_id, said.mail)
+        await ask_with_label(session.app, mailroom, user_id, mail_id, called)
     show_one(session, {"id": mail_id, "label": called}, {"mail": mail_id, "label": said.label})
     return 0
 

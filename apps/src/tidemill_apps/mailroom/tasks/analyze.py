@@ -39,7 +39,7 @@ from tidemill_apps.mailroom.contexts import (
     links_of,
     match,
 )
-from tidemill_apps.mailroom.indexing import index_mail
+from tidemill_apps.mailroom.indexing import forget_mail, index_mail
 from tidemill_apps.mailroom.judging import judge, standing_of
 from tidemill_apps.mailroom.message import Mail, parse_mail
 from tidemill_apps.mailroom.opening import Mailroom
@@ -99,10 +99,10 @@ async def email_analyze(
 ) -> AnalyzedMail:
     """Analyse a mail of a user, and keep what was found out.
 
-    Spam is kept as such, counts for its sender and ends there. Other mail is summed up by the AI
-    provider; counts for its sender; is linked to the contexts that it belongs to; and is found by
-    search from then on. An analysis that is there already, made by this version of the analyser
-    and not degraded, is the answer unless `force`.
+    Spam is kept as such, counts for its sender and ends there; search does not find it. Other mail
+    is summed up by the AI provider; counts for its sender; is linked to the contexts that it
+    belongs to; and is found by search from then on. An analysis that is there already, made by
+    this version of the analyser and not degraded, is the answer unless `force`.
     """
     room = ctx.use(mailroom)
     loaded = await _load(room, user_id, email_id)
@@ -111,7 +111,11 @@ async def email_analyze(
     if known is None:
         known = await _keep(ctx, room, loaded, await _find_out(ctx, room, loaded))
     warnings, passages = known.warnings, loaded.mail.passages
-    if not known.findings.spam.is_spam and (passages is None or known is not loaded.known):
+    if known.findings.spam.is_spam:
+        if passages is not None:  # it was taken for good mail before
+            await forget_mail(room, loaded.mail)
+            passages = None
+    elif passages is None or known is not loaded.known:
         passages, failed = await _index(room, loaded.mail, warned=bool(warnings))
         warnings = (*without(warnings, "index"), *failed)
     contexts = await _links(room, email_id) if loaded.contexts else ()

@@ -1,5 +1,6 @@
 """Brings the tables of a business database to the version of the code."""
 
+import logging
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ def _upgrade(connection: Connection, package: str) -> None:
     from alembic.config import Config  # noqa: PLC0415  # the same
     from alembic.util import CommandError  # noqa: PLC0415  # the same
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # that nothing was to do is no news
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     with as_file(files(SHARED) / "environment") as script, as_file(files(package)) as folder:

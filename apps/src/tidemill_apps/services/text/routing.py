@@ -33,11 +33,16 @@ class ActiveServices(msgspec.Struct, frozen=True):
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """How one provider is reached."""
+    """How one provider is reached; `embedding_model` is for one that does both services."""
 
     api_key: str | None = None
     base_url: str | None = None
     model: str | None = None
+    embedding_model: str | None = None
+
+    def model_for(self, service: Service) -> str | None:
+        """The model that does a service."""
+        return (self.embedding_model if service == "embedding" else None) or self.model
 
 
 class AiSettings(msgspec.Struct, frozen=True):
@@ -63,13 +68,14 @@ class AiSettings(msgspec.Struct, frozen=True):
         provider = self.providers.get(name)
         if provider is None:
             raise ConfigError(f"ai.active_services.{service} is {name!r}, which no provider is")
-        for needed in ("base_url", "model"):
-            if not getattr(provider, needed):
+        model = provider.model_for(service)
+        for needed, given in (("base_url", provider.base_url), ("model", model)):
+            if not given:
                 raise ConfigError(
                     f"ai.providers.{name} has no {needed}, and ai.active_services.{service} asks "
                     f"for it: give it one, or leave {service} out to work offline"
                 )
-        return Endpoint(name, provider.base_url or "", provider.model or "", provider.api_key)
+        return Endpoint(name, provider.base_url or "", model or "", provider.api_key)
 
 
 class OutagePolicy(msgspec.Struct, frozen=True):
