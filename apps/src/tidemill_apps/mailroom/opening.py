@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,8 +77,15 @@ def _index(stack: AsyncExitStack, place: Place, embedder: Embedder, offline: Emb
     """
     file = SqliteFile(place.index)
     stack.callback(file.close)
-    vectors, keywords = _vectors(stack, place, file), _keywords(stack, place, file)
-    return MailIndex(vectors, keywords, embedder, former=(offline,), characters=place.ai.chunk_size)
+    shared = place.mailroom.vectors is None and place.mailroom.keywords is None
+    return MailIndex(
+        _vectors(stack, place, file),
+        _keywords(stack, place, file),
+        embedder,
+        former=(offline,),
+        characters=place.ai.chunk_size,
+        together=file.transaction if shared else nullcontext,
+    )
 
 
 def _vectors(stack: AsyncExitStack, place: Place, file: SqliteFile) -> VectorStore:

@@ -5,7 +5,8 @@ has a collection of its own, a generation, and an alias says which one answers. 
 another `MailIndex` over the same stores: `put` every mail into it, then `switch`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -72,9 +73,11 @@ class MailIndex:
     """The mail of every user; a question is answered with the mail of one user only.
 
     `embedder` makes the vectors that this index writes. `former` are embedders that answer as long
-    as the live generation is still theirs. A passage has at most so many `characters`. Every method
-    blocks, and is safe from any thread and to repeat. What an embedder or a store raises
-    (`Unavailable`, `Retry`, `Permanent`) comes through, except where `search` degrades.
+    as the live generation is still theirs. A passage has at most so many `characters`. `together`
+    is a transaction that both stores join, where they share a file: each commit costs other writers
+    their turn. Every method blocks, and is safe from any thread and to repeat. What an embedder or
+    a store raises (`Unavailable`, `Retry`, `Permanent`) comes through, except where `search`
+    degrades.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class MailIndex:
         *,
         former: Sequence[Embedder] = (),
         characters: int = MAX_CHARACTERS,
+        together: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.generation = generation(embedder.model_id)
         self._vectors = vectors
@@ -92,6 +96,7 @@ class MailIndex:
         self._embedder = embedder
         self._embedders = {generation(each.model_id): each for each in (*former, embedder)}
         self._characters = characters
+        self._together = together
         self._begun = False
 
     def put(
@@ -99,20 +104,27 @@ class MailIndex:
     ) -> int:
         """Let the mail be found; answer how many passages it has.
 
-        Its words are there first, so that it is found by them while the embedder is down. A passage
-        that has a vector is not embedded again; what the mail no longer says is removed at the end.
+        While the embedder is down its words are there, so that it is found by them. A passage that
+        has a vector is not embedded again; what the mail no longer says is removed at the end.
         """
         pieces = passages_of(mail_id, subject, text, self._characters)
         ids = [piece.id for piece in pieces]
         fields = _fields(user_id, sent_at)
-        rows = [KeywordRow(piece.id, mail_id, piece.text, fields) for piece in pieces]
-        self._keywords.put(LIVE, rows)
-        self._begin()
-        kept = set(self._vectors.ids(self.generation, mail_id))
-        self._embed(mail_id, [piece for piece in pieces if piece.id not in kept], fields)
-        if stale := sorted(kept.difference(ids)):
-            self._vectors.delete(self.generation, {"document_id": mail_id, "id": stale})
-        self._keywords.delete(LIVE, mail_id, keep=ids)
+        words = [KeywordRow(piece.id, mail_id, piece.text, fields) for piece in pieces]
+        try:
+            self._begin()
+            kept = set(self._vectors.ids(self.generation, mail_id))
+            new = [piece for piece in pieces if piece.id not in kept]
+            vectors = self._embedded(mail_id, new, fields)
+        except Exception:
+            self._keywords.put(LIVE, words)
+            raise
+        with self._together():
+            self._keywords.put(LIVE, words)
+            self._vectors.upsert(self.generation, vectors)
+            if stale := sorted(kept.difference(ids)):
+                self._vectors.delete(self.generation, {"document_id": mail_id, "id": stale})
+            self._keywords.delete(LIVE, mail_id, keep=ids)
         return len(pieces)
 
     def remove(self, mail_id: str) -> None:
@@ -186,14 +198,14 @@ class MailIndex:
         embedder = self._embedder
         self._vectors.ensure(self.generation, dim=embedder.dim, model_id=embedder.model_id)
 
-    def _embed(self, mail_id: str, pieces: Sequence[Passage], fields: dict[str, Scalar]) -> None:
-        if pieces:
-            vectors = self._embedder.embed([piece.text for piece in pieces])
-            rows = zip(pieces, vectors, strict=True)
-            self._vectors.upsert(
-                self.generation,
-                [VectorRow(piece.id, mail_id, vector, fields) for piece, vector in rows],
-            )
+    def _embedded(
+        self, mail_id: str, pieces: Sequence[Passage], fields: dict[str, Scalar]
+    ) -> list[VectorRow]:
+        if not pieces:
+            return []
+        vectors = self._embedder.embed([piece.text for piece in pieces])
+        rows = zip(pieces, vectors, strict=True)
+        return [VectorRow(piece.id, mail_id, vector, fields) for piece, vector in rows]
 
     def _near(self, question: str, k: int, only: Filter) -> tuple[list[Found], str | None]:
         """Return the passages nearest in meaning, or the reason why none could be asked for."""
