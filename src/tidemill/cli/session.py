@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 APP_VARIABLE, URL_VARIABLE = "TIDEMILL_APP", "TIDEMILL_URL"
-CONFIG_VARIABLE = "TIDEMILL_CONFIG"
 _PLACE = "tidemill."
 
 Commands = Mapping[str, Callable[..., None]]
@@ -115,7 +114,9 @@ class Session:
     def _tell_environment(self) -> None:
         """Let what was said reach the application's code and the processes that it starts."""
         if self.loaded.file is not None:
-            os.environ[CONFIG_VARIABLE] = str(self.loaded.file.resolve())
+            from tidemill.configuration import VARIABLE
+
+            os.environ[VARIABLE] = str(self.loaded.file.resolve())
         if self.url is not None:
             os.environ[URL_VARIABLE] = self.url
         security = self.configuration.security

@@ -8,7 +8,7 @@
 The environment wins over the file; flags win over both, which is the command line's part.
 """
 
-from tidemill.configuration.loading import Loaded, Value, find, load
+from tidemill.configuration.loading import VARIABLE, Loaded, Value, find, load
 from tidemill.configuration.sections import Configuration, Jwt
 
-__all__ = ["Configuration", "Jwt", "Loaded", "Value", "find", "load"]
+__all__ = ["VARIABLE", "Configuration", "Jwt", "Loaded", "Value", "find", "load"]

@@ -175,12 +175,14 @@ async def set_state(
     session: AsyncSession, account_id: str, state: AccountState, reason: str | None = None
 ) -> None:
     """Say how a mailbox does; `reason` is for its user."""
-    changed: dict[str, object] = {"state": state, "reason": reason}
-    if state == "active":
-        changed |= {"synced_at": utc_now()}
-    await session.execute(
-        update(tables.accounts).where(tables.accounts.c.id == account_id).values(**changed)
-    )
+    same = tables.accounts.c.id == account_id
+    await session.execute(update(tables.accounts).where(same).values(state=state, reason=reason))
+
+
+async def say_synced(session: AsyncSession, account_id: str) -> None:
+    """Keep when an account was synced, and leave its state: it may have been paused meanwhile."""
+    same = tables.accounts.c.id == account_id
+    await session.execute(update(tables.accounts).where(same).values(synced_at=utc_now()))
 
 
 def active(accounts: Sequence[Account]) -> list[Account]:

@@ -5,16 +5,14 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidemill import Cancel, Context, Permanent, Snooze, SoftTimeout, Unique
-from tidemill_apps.mailroom import tables
 from tidemill_apps.mailroom.accounts import (
     WithPassword,
     account_with_password,
     accounts_of,
     active,
+    say_synced,
     set_state,
 )
 from tidemill_apps.mailroom.app import SYNC, app, mailroom
@@ -96,7 +94,7 @@ async def email_sync(
                 await set_state(session, account_id, "auth_failed", error.reason)
         raise
     async with room.database.writing() as session:
-        await _say_synced(session, account_id)
+        await say_synced(session, account_id)
     ctx.step("done", 1)
     return synced
 
@@ -148,9 +146,3 @@ def _mailbox(opened: WithPassword, folder: str) -> Mailbox:
         account.host, account.port, account.security, account.username, opened.password
     )
     return Mailbox(server, account.user_id, account.id, folder)
-
-
-async def _say_synced(session: AsyncSession, account_id: str) -> None:
-    """Keep when an account was synced, and leave its state: it may have been paused meanwhile."""
-    same = tables.accounts.c.id == account_id
-    await session.execute(update(tables.accounts).where(same).values(synced_at=utc_now()))

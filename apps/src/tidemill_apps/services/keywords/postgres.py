@@ -18,9 +18,9 @@ from psycopg.types.json import Jsonb
 from tidemill_apps.services.keywords.asked import rarities
 from tidemill_apps.services.keywords.contract import Keyed, KeywordRow
 from tidemill_apps.services.keywords.words import words
+from tidemill_apps.services.postgres_connections import Connection, PostgresConnections
 from tidemill_apps.services.vectors import Filter
 from tidemill_apps.services.vectors.conditions import conditions
-from tidemill_apps.services.vectors.postgres_connections import Connection, PostgresConnections
 from tidemill_apps.services.vectors.postgres_filter import postgres_where
 
 _SCHEMA_LOCK: Final = 0x7469_6465_6B65_7977

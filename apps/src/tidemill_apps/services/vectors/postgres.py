@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from tidemill import Permanent
+from tidemill_apps.services.postgres_connections import Connection, PostgresConnections
 from tidemill_apps.services.vectors.checks import (
     check_model,
     check_name,
@@ -23,7 +24,6 @@ from tidemill_apps.services.vectors.checks import (
     fitting,
 )
 from tidemill_apps.services.vectors.conditions import conditions
-from tidemill_apps.services.vectors.postgres_connections import Connection, PostgresConnections
 from tidemill_apps.services.vectors.postgres_filter import postgres_where
 from tidemill_apps.services.vectors.values import (
     Collection,
