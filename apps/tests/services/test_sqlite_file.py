@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -105,3 +106,23 @@ def test_a_closed_file_opens_again_on_use(numbers: SqliteFile) -> None:
 def test_a_folder_that_does_not_exist_is_named_as_unable_to_open(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         SqliteFile(tmp_path / "missing" / "knowledge.db").connection()
+
+
+def test_connections_that_change_to_wal_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def change(path: Path) -> None:
+        file = SqliteFile(path, "WAL")
+        together.wait(10)
+        with file.transaction() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS t (a)")
+        file.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(150):
+            path = tmp_path / f"{number}.db"
+            first = SqliteFile(path, "TRUNCATE")
+            first.run_script("CREATE TABLE s (a);")
+            first.close()
+            for _ in threads.map(change, [path] * 4):
+                pass

@@ -7,7 +7,7 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tidemill import ConfigError
-from tidemill_apps.services.sqlite_file import BUSY_TIMEOUT_SECONDS, journal_mode
+from tidemill_apps.services.sqlite_file import BUSY_TIMEOUT_SECONDS, journal_mode, keep_journal
 
 
 def open_database(
@@ -43,7 +43,6 @@ def _sqlite(url: URL, *, reading: bool, journal: str | None, foreign_keys: bool)
         **pool,
     )
     kept = {
-        "journal_mode": journal or journal_mode(sqlite3.sqlite_version_info),
         "synchronous": "NORMAL",
         "foreign_keys": "ON" if foreign_keys else "OFF",
         "query_only": "ON" if reading else "OFF",
@@ -51,6 +50,7 @@ def _sqlite(url: URL, *, reading: bool, journal: str | None, foreign_keys: bool)
 
     def prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
+        keep_journal(cursor.execute, journal or journal_mode(sqlite3.sqlite_version_info))
         for name, value in kept.items():
             cursor.execute(f"PRAGMA {name} = {value}")
         cursor.close()
