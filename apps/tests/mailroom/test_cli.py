@@ -221,7 +221,12 @@ def test_the_language_is_said_or_that_of_the_environment(
 
 def program(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *argv], capture_output=True, text=True, check=False, encoding="utf-8"
+        [*COMMAND, *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        timeout=100,
     )
 
 
@@ -229,7 +234,7 @@ def program(*argv: str) -> subprocess.CompletedProcess[str]:
 def test_import_waits_for_a_real_worker_and_search_finds_the_mail(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    worker = subprocess.Popen(WORKER, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    worker = subprocess.Popen(WORKER)
     try:
         done = program("import", "three.mbox", "--wait", "-o", "json")
         told = json.loads(done.stdout)
@@ -249,6 +254,20 @@ def test_import_waits_for_a_real_worker_and_search_finds_the_mail(
     finally:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(60) == 0
+
+
+def test_a_worker_may_be_started_before_anything_is_there(home: Path) -> None:
+    assert not home.exists()
+    worker = subprocess.Popen(WORKER, stderr=subprocess.PIPE, text=True)
+    try:
+        assert worker.stderr is not None
+        said = next((line for line in worker.stderr if "ready" in line or "error" in line), "")
+        assert "is ready" in said
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    assert (home / "tasks.db").is_file()
 
 
 def test_serve_answers_on_the_loopback_until_it_is_told_to_stop(home: Path) -> None:

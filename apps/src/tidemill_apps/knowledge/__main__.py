@@ -28,7 +28,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _index(folder: Path) -> int:
-    data_directory().mkdir(parents=True, exist_ok=True)
     task = index_folder_task.delay(folder=str(folder.resolve()))
     print(f"task {task.id} waits for a worker: tidemill -A tidemill_apps.knowledge.tasks:app up")
     try:

@@ -37,11 +37,11 @@ async def migrate(url: str, package: str | None = None, *, engine_url: str) -> N
 
 
 def _upgrade(connection: Connection, package: str) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # that nothing was to do is no news
     from alembic import command  # noqa: PLC0415  # 0.3 s that only a process that migrates needs
     from alembic.config import Config  # noqa: PLC0415  # the same
     from alembic.util import CommandError  # noqa: PLC0415  # the same
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # that nothing was to do is no news
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     with as_file(files(SHARED) / "environment") as script, as_file(files(package)) as folder:
