@@ -21,9 +21,12 @@ from tidemill import Context, Settings, Tidemill, WorkerSettings
 from tidemill.api import create_api
 from tidemill.api import streams as streams_module
 from tidemill.api.events import CAUSES
+from tidemill.api.gate import lasting
+from tidemill.api.gate.credentials import Credentials
 from tidemill.api.server import listen, serving, url_of
 from tidemill.api.streams import Streams
 from tidemill.engines.memory import books
+from tidemill.errors import EngineUnavailable
 from tidemill.node import Node
 
 WAIT = 30.0
@@ -80,6 +83,12 @@ async def events_of(response: httpx.Response) -> AsyncIterator[Event]:
 async def some(events: AsyncIterator[Event], number: int) -> list[Event]:
     async with asyncio.timeout(WAIT):
         return [await anext(events) for _ in range(number)]
+
+
+async def until(events: AsyncIterator[Event], name: str) -> None:
+    """Read on until an event of this name has come."""
+    while (await some(events, 1))[0].name != name:
+        pass
 
 
 async def rest(events: AsyncIterator[Event]) -> list[Event]:
@@ -457,3 +466,38 @@ async def test_a_thousand_idle_subscribers_cost_less_than_100_mb(url: str) -> No
                 writer.close()
     print(f"1,000 subscribers: {grown / 1e6:.1f} MB")
     assert grown < 100_000_000
+
+
+async def test_a_stream_ends_in_order_when_its_key_is_revoked(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "PROOF_LASTS", 0.0)
+    async with site(url, heartbeat=0.05, worker=False) as here:
+        async with here.reading("/events") as events:
+            await here.enqueue("plain")
+            await until(events, "enqueued")
+            (key,) = await here.app.keys.list()
+            await here.app.keys.revoke(key.id)
+            await here.enqueue("plain")
+            told = await rest(events)
+        assert "enqueued" not in [each.name for each in told]
+        assert (await here.client.get("/api/v1/events")).status_code == 401
+
+
+async def test_a_stream_outlives_an_engine_that_cannot_tell_of_its_key(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "PROOF_LASTS", 0.0)
+    async with site(url, heartbeat=0.05, worker=False) as here:
+        asked = asyncio.Event()
+
+        async def fail(_self: object, _asked: object) -> None:
+            asked.set()
+            raise EngineUnavailable("no answer")
+
+        async with here.reading("/events") as events:
+            with monkeypatch.context() as failing:
+                failing.setattr(Credentials, "__call__", fail)
+                await asked.wait()
+            await here.enqueue("plain")
+            await until(events, "enqueued")

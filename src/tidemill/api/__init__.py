@@ -42,7 +42,8 @@ from tidemill.api import (
     workflows,
 )
 from tidemill.api.gate import Asked, Authenticate, Credentials, Gate, trusted
-from tidemill.api.gate.door import Receive, Scope, Send
+from tidemill.api.gate.door import Receive, Scope
+from tidemill.api.gate.lasting import Send
 from tidemill.api.limits import BESIDE_PAYLOAD
 from tidemill.api.openapi import document
 from tidemill.api.routing import PREFIX, Operation, operation_of

@@ -1,22 +1,22 @@
 """The gate itself: an ASGI application before another one."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from tidemill.access import FULL, Access
 from tidemill.api.gate.asking import Asked
+from tidemill.api.gate.lasting import Message, Send, while_good
 from tidemill.api.gate.pace import Headers, Pace
 from tidemill.api.gate.strict import strict
 from tidemill.api.problems import MEDIA_TYPE, Refused, refusal_of, refused
 from tidemill.api.routing import ACCESS
-from tidemill.errors import RateLimited, TidemillError, Unauthenticated
+from tidemill.errors import EngineError, RateLimited, TidemillError, Unauthenticated
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Authenticate = Callable[[Mapping[str, Any]], Awaitable[Access | None]]
@@ -72,7 +72,8 @@ class Gate:
             await send(message)
 
         try:
-            access = await self._admit(Asked.of(scope))
+            asked = Asked.of(scope)
+            access = await self._admit(asked)
             if access is not None:
                 told, wait = self._pace.count(access)
                 if wait:
@@ -83,7 +84,23 @@ class Gate:
         scope.pop(ACCESS, None)
         if access is not None:
             scope[ACCESS] = access
-        await self._inner(scope, receive, answer)
+            await self._inner(
+                scope, receive, while_good(answer, partial(self._good, asked, access))
+            )
+        else:
+            await self._inner(scope, receive, answer)
+
+    async def _good(self, asked: Asked, access: Access) -> bool:
+        """Whether a request still proves the same; yes while the engine cannot tell.
+
+        Without its engine the interface has nothing to write either.
+        """
+        try:
+            return await self._authenticate(asked) == access
+        except EngineError:
+            return True
+        except (TidemillError, Refused):
+            return False
 
     async def _admit(self, asked: Asked) -> Access | None:
         """What a request proves, None where it needs nothing; raises what refuses it."""
