@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -43,12 +44,22 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(autouse=True)
 def _process_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a test tells its process is of no other test: variables, import path, its own modules.
+    """What a test tells its process is of no other test.
 
-    Many tests have an application `shop` in a folder of theirs: the next one must not find theirs.
+    That are variables, the import path, its own modules, how lines are logged. Many tests have an
+    application `shop` in a folder of theirs: the next one must not find theirs. Commands that serve
+    set up logging for the rest of their process, and some run in this one.
     """
     environment, path, modules = dict(os.environ), list(sys.path), set(sys.modules)
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     yield
+    root.setLevel(level)
+    for each in set(root.handlers) - set(handlers):
+        if not type(each).__module__.startswith("_pytest."):
+            root.removeHandler(each)
+    if (structlog := sys.modules.get("structlog")) is not None:
+        structlog.reset_defaults()
     for name in set(os.environ) - set(environment) - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
     os.environ.update({**environment, "PYTEST_CURRENT_TEST": os.environ["PYTEST_CURRENT_TEST"]})

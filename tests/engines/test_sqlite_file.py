@@ -77,19 +77,10 @@ def test_nothing_is_touched_before_the_first_verb(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-async def test_folders_that_are_missing_are_made_with_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "too" / "a.db"
-    engine = SqliteEngine(path)
-    await engine.migrate()
-    await engine.close()
-    assert path.is_file()
-
-
-async def test_a_folder_that_cannot_be_made_is_refused_with_the_cause(tmp_path: Path) -> None:
-    (tmp_path / "letter").write_text("not a folder")
-    for place in ("letter", "letter/inner"):
-        with pytest.raises(EngineRefused, match=r"its folder cannot be made \(.+\); name a file"):
-            await SqliteEngine(tmp_path / place / "a.db").migrate()
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path / "missing" / "a.db")
+    with pytest.raises(EngineRefused, match=r"missing does not exist; create it"):
+        await engine.migrate()
 
 
 async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:

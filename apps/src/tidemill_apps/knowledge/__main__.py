@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tidemill import TaskCancelledError, TaskFailedError, TidemillError
-from tidemill_apps.knowledge.app import data_directory, open_library
+from tidemill_apps.knowledge.app import LIBRARY, data_directory, open_library
 from tidemill_apps.knowledge.search import Passage, search
 from tidemill_apps.knowledge.tasks import index_folder_task
 
@@ -44,7 +44,7 @@ def _index(folder: Path) -> int:
 
 
 def _search(question: str, k: int) -> int:
-    if not data_directory().is_dir():
+    if not (data_directory() / LIBRARY).is_file():
         raise FileNotFoundError(f"nothing is indexed in {data_directory()} yet")
     with open_library() as library:
         found = search(library, question, k)

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from tidemill import AlertRule, AlertSettings, Settings, Tidemill, WorkerSettings
 from tidemill_apps.knowledge.documents import Library
 from tidemill_apps.services.embedder import SentenceEncoder
+from tidemill_apps.services.engine_file import engine_file
 from tidemill_apps.services.sqlite_file import SqliteFile
 
 DATASET: Final = "library"
+LIBRARY: Final = "library.db"
 INDEXING: Final = "indexing"
 ROUTES: Final = {"knowledge.*_task": INDEXING}
 THREADS: Final = os.cpu_count() or 1
@@ -34,8 +35,7 @@ def data_directory() -> Path:
 @contextmanager
 def open_library() -> Iterator[Library]:
     """Open the library in `data_directory()`; the encoder loads with the first text."""
-    data_directory().mkdir(parents=True, exist_ok=True)
-    file = SqliteFile(data_directory() / "library.db")
+    file = SqliteFile(data_directory() / LIBRARY)
     try:
         yield Library(file, DATASET, SentenceEncoder())
     finally:
@@ -44,7 +44,7 @@ def open_library() -> Iterator[Library]:
 
 app = Tidemill(
     settings=Settings(
-        url=f"sqlite:///{quote(str(data_directory() / 'tasks.db'))}",
+        url=engine_file(data_directory()),
         worker=WorkerSettings(threads=THREADS),
         alerts=AlertSettings(rules={"failure_percentage": BAD_DOCUMENTS}),
     ),

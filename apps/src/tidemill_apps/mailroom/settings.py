@@ -33,6 +33,7 @@ from tidemill import ConfigError
 from tidemill.configuration import Configuration, find, load
 from tidemill.sealing import Keyring
 from tidemill_apps.mailroom.spam.filter import FilterSettings
+from tidemill_apps.services.engine_file import engine_file
 from tidemill_apps.services.mailer import Language, MailServer
 from tidemill_apps.services.text.routing import AiSettings
 
@@ -98,7 +99,7 @@ class Place(msgspec.Struct, frozen=True):
     def database(self) -> str:
         """The URL of the business database."""
         dsn = self.configuration.database.dsn
-        return _sqlite(self.folder / "mailroom.db") if dsn is None else _url(dsn)
+        return f"sqlite:///{quote(str(self.folder / 'mailroom.db'))}" if dsn is None else _url(dsn)
 
     @property
     def index(self) -> Path:
@@ -127,12 +128,12 @@ def data_folder(environment: Mapping[str, str]) -> Path:
 
 
 def engine_url(environment: Mapping[str, str]) -> str:
-    """The engine that the configuration names, else `tasks.db` in the folder.
+    """The engine that the configuration names, else `tasks.db` in the folder, which is made.
 
     What is wrong with the configuration is told by whoever opens it.
     """
     told = load(find(environment), environment).configuration
-    return told.url or _sqlite(data_folder(environment) / "tasks.db")
+    return told.url or engine_file(data_folder(environment))
 
 
 def _own_key(path: Path) -> bytes:
@@ -172,7 +173,3 @@ def _url(dsn: str) -> str:
         query={"ssl": said["sslmode"]} if "sslmode" in said else {},
     )
     return made.render_as_string(hide_password=False)
-
-
-def _sqlite(path: Path) -> str:
-    return f"sqlite:///{quote(str(path))}"

@@ -89,20 +89,9 @@ def _patience() -> Callable[[int], bool]:
     return wait
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder of the file, and those above it: the first command needs none before it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EngineRefused(
-            f"{path} cannot be opened: its folder cannot be made ({error.strerror}); "
-            "name a file in a folder that this user may write"
-        ) from error
-
-
 def refuse_unusable(path: Path) -> None:
     """Raise `EngineRefused` for a place where SQLite cannot keep tasks safely."""
-    if path.is_dir():
+    if not path.parent.is_dir() or path.is_dir():
         raise EngineRefused(f"{path} cannot be opened: {cannot_open(path)}")
     if path.exists() and not os.access(path, os.W_OK):
         raise EngineRefused(f"{path} cannot be written: give this user write access to it")

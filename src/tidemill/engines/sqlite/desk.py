@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from tidemill.clock import Clock
-from tidemill.engines.sqlite.connection import Durability, make_folder, refuse_unusable
+from tidemill.engines.sqlite.connection import Durability, refuse_unusable
 from tidemill.engines.sqlite.reader import Reader
 from tidemill.engines.sqlite.wake import Bell
 from tidemill.engines.sqlite.writer import Writer
@@ -71,7 +71,6 @@ class Share:
             self._after_fork()
         with self._lock:
             if self._desk is None:
-                make_folder(self.path)
                 refuse_unusable(self.path)
                 self._desk = Desk(self.path, self.durability, self.clock)
             return self._desk

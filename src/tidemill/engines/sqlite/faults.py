@@ -68,7 +68,9 @@ def cannot_open(path: Path) -> str:
     """Why a file cannot be opened, as far as can be seen from here."""
     folder = path.parent
     if not folder.exists():
-        return f"the folder {folder} was removed; put it back, or start again"
+        return f"the folder {folder} does not exist; create it"
+    if not folder.is_dir():
+        return f"{folder} is not a folder"
     if path.is_dir():
         return "it is a folder; name a file in it"
     return "check that this user may read and write the file and its folder"
