@@ -11,6 +11,7 @@ from pathlib import Path
 
 MODULES = (
     "tidemill",
+    "tidemill.api.server",
     "tidemill.configuration",
     "tidemill.outbound",
     "tidemill.sealing",

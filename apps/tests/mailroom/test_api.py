@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 
 from apps.tests.mailroom.conftest import Opens
 from apps.tests.mailroom.test_importing import mail
+from tidemill.api.server import listen, serving, url_of
 from tidemill.engines import open_engine
 from tidemill_apps.mailroom import tables
 from tidemill_apps.mailroom.accounts import (
@@ -20,7 +21,7 @@ from tidemill_apps.mailroom.accounts import (
     set_state,
     user_named,
 )
-from tidemill_apps.mailroom.api import DESCRIPTION, create_api, listen, serving, url_of
+from tidemill_apps.mailroom.api import DESCRIPTION, create_api
 from tidemill_apps.mailroom.contexts import NewContext, add_context
 from tidemill_apps.mailroom.opening import Mailroom
 from tidemill_apps.mailroom.store import MailStore, Origin, Raw

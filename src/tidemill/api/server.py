@@ -11,6 +11,7 @@ import uvicorn
 from tidemill.errors import ConfigError
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+HIGHEST_PORT: Final = 65_535
 GRACE: Final = 10
 """Seconds that requests which are under way may take when the server stops."""
 
@@ -22,6 +23,8 @@ def listen(host: str, port: int, *, guarded: bool = False) -> socket.socket:
     nobody gets in without. Raises `ConfigError` for another host that is not, and for an address
     that cannot be had.
     """
+    if not 0 <= port <= HIGHEST_PORT:
+        raise ConfigError(f"port {port} is not within 0..{HIGHEST_PORT}")
     if host not in LOOPBACK and not guarded:
         raise ConfigError(
             f"nobody could use the HTTP interface on {host}, as there are no credentials: make an "
@@ -62,7 +65,11 @@ def url_of(listening: socket.socket) -> str:
 
 @asynccontextmanager
 async def serving(
-    api: Any, listening: socket.socket, *, root_path: str = "", end: Callable[[], None]
+    api: Any,
+    listening: socket.socket,
+    *,
+    root_path: str = "",
+    end: Callable[[], None] | None = None,
 ) -> AsyncIterator[None]:
     """Serve as long as the context is open, without handling signals.
 
@@ -90,5 +97,6 @@ async def serving(
     finally:
         server.should_exit = True
         await ticking
-        end()
+        if end is not None:
+            end()
         await server.shutdown(sockets=[listening])

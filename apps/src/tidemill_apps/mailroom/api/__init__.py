@@ -4,7 +4,6 @@ asking     who asks, and what a route works with
 bodies     what clients send
 mails      mails, search, statistics; people: contacts, contexts, accounts
 problems   what went wrong, as the client reads it
-serving    a socket, and serving on it
 """
 
 from pathlib import PurePosixPath
@@ -22,10 +21,9 @@ from tidemill_apps.mailroom.api import mails, people
 from tidemill_apps.mailroom.api.asking import known_user
 from tidemill_apps.mailroom.api.bodies import BIGGEST_BODY
 from tidemill_apps.mailroom.api.problems import handlers
-from tidemill_apps.mailroom.api.serving import listen, serving, url_of
 from tidemill_apps.mailroom.opening import Mailroom
 
-__all__ = ["DESCRIPTION", "create_api", "listen", "serving", "url_of"]
+__all__ = ["DESCRIPTION", "create_api"]
 
 DESCRIPTION: Final = "/schema/openapi.json"
 """Where the API is described."""

@@ -26,12 +26,13 @@ async def token(session: Session, _: Namespace) -> int:
 
 async def serve(session: Session, said: Namespace) -> int:
     """Serve the HTTP API until SIGINT or SIGTERM."""
-    from tidemill_apps.mailroom.api import DESCRIPTION, create_api, listen, serving, url_of
+    from tidemill.api.server import listen, serving, url_of
+    from tidemill_apps.mailroom.api import DESCRIPTION, create_api
 
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopping.set)
-    with listen(said.host, said.port) as listening:
+    with listen(said.host, said.port, guarded=True) as listening:
         async with (
             session.opened() as mailroom,
             serving(create_api(session.app, mailroom), listening),
