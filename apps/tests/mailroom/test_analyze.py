@@ -1,6 +1,8 @@
 """`email:analyze` on a real engine and real databases: what it keeps, once, whatever happens."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -18,9 +20,11 @@ from tidemill_apps.mailroom import tables
 from tidemill_apps.mailroom.app import app
 from tidemill_apps.mailroom.asking import ask_with_label
 from tidemill_apps.mailroom.contexts import NewContext, add_context
+from tidemill_apps.mailroom.judging import judge
 from tidemill_apps.mailroom.labels import label
 from tidemill_apps.mailroom.listeners import LISTENERS
 from tidemill_apps.mailroom.store import MailStore, Origin, Raw
+from tidemill_apps.mailroom.tasks import analyze
 from tidemill_apps.mailroom.tasks.analyze import analysis_of, email_analyze
 from tidemill_apps.mailroom.tasks.contact import contact_update
 from tidemill_apps.mailroom.tasks.embed import email_embed
@@ -192,6 +196,33 @@ async def test_a_mail_that_its_reader_calls_spam_is_found_no_more(tmp_path: Path
         await room.outbox.relay()
         await system.harness.drain()
         assert [each.mail_id for each in room.index.search(user_id, "sluice gate").hits] == [good]
+
+
+async def test_what_its_reader_calls_a_mail_while_it_is_analysed_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with analysing(place_of(tmp_path / "home")) as system:
+        room, user_id = system.room, system.user_id
+        [mail_id] = await system.store(PLAIN)
+        loop, said = asyncio.get_running_loop(), list[str]()
+
+        async def call_it_spam() -> None:
+            said.append(await ask_with_label(app, room, user_id, mail_id, "spam"))
+            await room.outbox.relay()
+
+        def judge_late(*given: Any) -> Any:
+            if not said:
+                asyncio.run_coroutine_threadsafe(call_it_spam(), loop).result(20)
+            return judge(*given)
+
+        monkeypatch.setattr(analyze, "judge", judge_late)
+        first = await system.analyze(mail_id)
+        assert not first.spam.is_spam
+        again = await app.handle(said[0]).get()
+        assert (again.state, again.attempt) == (State.COMPLETED, 1)
+        [row] = await system.rows(select(tables.analyses))
+        assert (row.is_spam, row.label) == (True, "spam")
+        assert room.index.search(user_id, "sluice gate").hits == ()
 
 
 async def test_malformed_mails_are_analysed_all_the_same(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class StoredMail(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An analysis that was made before, by this version of the analyser."""
+    """An analysis that still holds: of the same mail and label, by this version of the analyser."""
 
     findings: Findings
     warnings: tuple[Warned, ...]
@@ -66,12 +66,13 @@ async def stored_mail(session: AsyncSession, user_id: str, mail_id: str) -> Stor
 
 
 async def known_analysis(session: AsyncSession, mail: StoredMail) -> Known | None:
-    """What is known of a mail, unless it is out of date or was made while the provider was down."""
+    """What is known of a mail that still holds, and was not made while the provider was down."""
     analyses = tables.analyses.c
     wanted = select(tables.analyses).where(
         analyses.mail_id == mail.id,
         analyses.digest == mail.digest,
         analyses.version == ANALYZER_VERSION,
+        analyses.label.is_not_distinct_from(mail.label),
         analyses.degraded.is_(False),
     )
     row = (await session.execute(wanted)).first()
@@ -100,6 +101,7 @@ async def save(session: AsyncSession, mail: StoredMail, findings: Findings) -> N
         "user_id": mail.user_id,
         "digest": mail.digest,
         "version": ANALYZER_VERSION,
+        "label": mail.label,
         "is_spam": findings.spam.is_spam,
         "spam_probability": findings.spam.probability,
         "spam_reasons": msgspec.to_builtins(findings.spam.reasons),

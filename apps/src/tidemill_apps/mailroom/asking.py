@@ -29,7 +29,7 @@ class ContextAdded(msgspec.Struct, frozen=True):
 async def ask(app: Tidemill, task_type: str, user_id: str, **payload: object) -> Handle[Any]:
     """Enqueue a task that is found as this user's.
 
-    While the same one waits or runs already, the handle is that one's, with `duplicate=True`.
+    Where its unique key is held, the handle is the holder's, with `duplicate=True`.
     """
     function = app.function(task_type).options(user_id=user_id)
     return await function.enqueue(user_id=user_id, **payload)
@@ -57,7 +57,7 @@ async def ask_with_label(
     analysis = app.function(ANALYZE).options(user_id=user_id)
     async with mailroom.database.writing() as session:
         await label(session, user_id, mail_id, called)
-        call = analysis.call(email_id=mail_id, user_id=user_id, force=True)
+        call = analysis.call(email_id=mail_id, user_id=user_id)
         return await mailroom.outbox.enqueue_after_commit(session, call)
 
 

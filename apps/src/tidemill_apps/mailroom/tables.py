@@ -101,6 +101,7 @@ analyses = Table(
     Column("user_id", ID, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("label", String(10)),
     Column("category", String(20), nullable=False),
     Column("sentiment", String(10), nullable=False),
     Column("sentiment_score", Float, nullable=False),
@@ -119,7 +120,11 @@ analyses = Table(
     Index("analyses_by_category", "user_id", "category"),
     Index("analyses_degraded", "degraded", "analyzed_at"),
 )
-"""What is known of a mail. `digest` and `version` tell what was analysed, and by which analyser."""
+"""What is known of a mail.
+
+`digest` and `version` tell what was analysed, and by which analyser; `label` what its user called
+it at that time.
+"""
 
 contacts = Table(
     "contacts",

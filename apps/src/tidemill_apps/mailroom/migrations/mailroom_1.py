@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("user_id", _ID, nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("label", sa.String(10)),
         sa.Column("category", sa.String(20), nullable=False),
         sa.Column("sentiment", sa.String(10), nullable=False),
         sa.Column("sentiment_score", sa.Float, nullable=False),

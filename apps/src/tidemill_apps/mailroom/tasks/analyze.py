@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tidemill import Call, Context, Permanent
+from tidemill import AtMost, Call, Context, Permanent, Unique
 from tidemill_apps.mailroom.analyses import (
     Known,
     StoredMail,
@@ -88,7 +88,8 @@ class AnalyzedMail(msgspec.Struct, frozen=True):
     soft_timeout=SOFT_TIMEOUT,
     timeout=TIMEOUT,
     retry=ANALYSING,
-    unique="{user_id}:{email_id}",
+    unique=Unique("{user_id}:{email_id}:{force}", until="start"),
+    limit=AtMost(1, per="{email_id}"),
     steps=STEPS,
 )
 async def email_analyze(
@@ -102,7 +103,8 @@ async def email_analyze(
     Spam is kept as such, counts for its sender and ends there; search does not find it. Other mail
     is summed up by the AI provider; counts for its sender; is linked to the contexts that it
     belongs to; and is found by search from then on. An analysis that is there already, made by
-    this version of the analyser and not degraded, is the answer unless `force`.
+    this version of the analyser, not degraded and for the label that the mail has, is the answer
+    unless `force`. While one is made, another may wait: it sees what was said meanwhile.
     """
     room = ctx.use(mailroom)
     loaded = await _load(room, user_id, email_id)
