@@ -22,6 +22,10 @@ KINDS: tuple[Kind, ...] = ("valkey", "redis") if shutil.which("redis-server") el
 #: Those that can speak TLS themselves; for the others put `Proxy(port, tls=…)` before the server.
 TLS_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind == "redis")
 
+#: What a server is told that is killed and must have kept all that it answered: with everysec it
+#: keeps its writes to itself while an fsync is under way, and answers them all the same.
+LASTING: Mapping[str, str] = {"appendonly": "yes", "appendfsync": "always"}
+
 _DEFAULTS = {
     "bind": "127.0.0.1",
     "daemonize": "no",

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from tests.servers.cluster import agreed, cluster
 from tests.servers.guarded import guarded
 from tests.servers.ports import Port
-from tests.servers.server import KINDS, TLS_KINDS, Kind, NotStarted, Server, server
+from tests.servers.server import KINDS, LASTING, TLS_KINDS, Kind, NotStarted, Server, server
 from tests.servers.waiting import until
 
 _ONCE = Retry(NoBackoff(), 0)
@@ -28,7 +28,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def running(tmp_path: Path, kind: Kind) -> Iterator[Server]:
-    with server(tmp_path, kind=kind, config={"appendonly": "yes"}) as made:
+    with server(tmp_path, kind=kind, config=LASTING) as made:
         yield made
 
 
@@ -199,7 +199,7 @@ def nodes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Server]]:
     folder = tmp_path_factory.mktemp("cluster")
-    with cluster(folder, kind=request.param, config={"appendonly": "yes"}) as made:
+    with cluster(folder, kind=request.param, config=LASTING) as made:
         yield made
 
 

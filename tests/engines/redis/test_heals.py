@@ -14,7 +14,7 @@ from tests.servers.cluster import agreed, cluster
 from tests.servers.faults import Direction, Swallow
 from tests.servers.guarded import guarded
 from tests.servers.proxy import Proxy
-from tests.servers.server import KINDS, Server, server
+from tests.servers.server import KINDS, LASTING, Server, server
 from tests.servers.waiting import until
 from tidemill import LeaseLost
 from tidemill.engine import ClaimRequest, Fired, Firing, Hold, Put
@@ -25,9 +25,6 @@ from tidemill.testing.builders import BROKE
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=30)
-
-
-LASTING = {"appendonly": "yes"}
 
 
 @pytest.fixture(params=KINDS)

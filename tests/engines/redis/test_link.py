@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from tests.engines.redis.samples import COUNT, COUNT_AGAIN, ECHO, ROOT, linked, script
 from tests.servers.faults import CutAfter, CutBefore, Direction, Refuse, ResetAfter, Swallow
 from tests.servers.proxy import Proxy
-from tests.servers.server import KINDS, TLS_KINDS, Kind, Server, server
+from tests.servers.server import KINDS, LASTING, TLS_KINDS, Kind, Server, server
 from tests.servers.waiting import until
 from tidemill.engines.redis.address import Place, parse
 from tidemill.engines.redis.faults import ErrorReply, Lost, Remedy, ScriptRefusal
@@ -40,7 +40,7 @@ def clean(shared: Server) -> Server:
 @pytest.fixture(params=KINDS)
 def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """A server that a test may stop, with a file that outlives it."""
-    with server(tmp_path, kind=request.param, config={"appendonly": "yes"}) as made:
+    with server(tmp_path, kind=request.param, config=LASTING) as made:
         yield made
 
 
