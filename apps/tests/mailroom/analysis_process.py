@@ -1,4 +1,4 @@
-"""A worker of the mailroom as a process, which is killed when its first task has returned.
+"""A worker of the mailroom as a process, which is killed when its first analysis has returned.
 
 Started as `python -m apps.tests.mailroom.analysis_process`; its child processes import `app` from
 here.
@@ -13,6 +13,7 @@ from typing import Any
 
 from apps.tests.mailroom.analysis import resource_of
 from tidemill import Context, Node, WorkerSettings
+from tidemill_apps.mailroom.asking import ANALYZE
 from tidemill_apps.mailroom.settings import Place
 from tidemill_apps.mailroom.tasks import app
 
@@ -24,7 +25,7 @@ async def killed_between_save_and_settle(
 ) -> Any:
     """End the process once the function has returned, before the engine hears of it."""
     answer = await call_next()
-    if ctx.attempt == 1:
+    if (ctx.task_type, ctx.attempt) == (ANALYZE, 1):  # not a schedule's, which may be due now
         os.kill(os.getpid(), signal.SIGKILL)
     return answer
 

@@ -97,6 +97,16 @@ def die_with_parent(how: signal.Signals) -> None:
 async def _serve(app: Tidemill, wire: Wire) -> None:
     child = _Child(app, wire)
     try:
+        await _serve_with(child, app)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the worker is gone, and nobody is left to hear so
+    finally:
+        await child.resources.close()
+        await app.close()
+
+
+async def _serve_with(child: "_Child", app: Tidemill) -> None:
+    try:
         await child.resources.open(app.resources)
     except Exception as error:  # noqa: BLE001  # the worker tells it
         problem = describe(error)
@@ -109,8 +119,6 @@ async def _serve(app: Tidemill, wire: Wire) -> None:
         child.tell(Done.of(await child.attempt(claim)))
         if app.tracing is not None:  # a child ends without what other processes do at their end
             await asyncio.to_thread(app.tracing.flush)
-    await child.resources.close()
-    await app.close()
 
 
 class _Child:

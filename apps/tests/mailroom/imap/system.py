@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from sqlalchemy import func, select
 
@@ -38,12 +39,13 @@ async def open_room() -> AsyncIterator[Mailroom]:
 
 @asynccontextmanager
 async def running(app: Tidemill) -> AsyncIterator[None]:
-    """A node in this process, drained at the end."""
+    """A node in this process, drained at the end; no schedule of the mailroom fires meanwhile."""
     node = Node(app, QUICK)
-    async with asyncio.TaskGroup() as system:
-        system.create_task(node.run())
-        yield
-        node.drain("the test is over")
+    with patch.object(Tidemill, "declared_schedules", {}):
+        async with asyncio.TaskGroup() as system:
+            system.create_task(node.run())
+            yield
+            node.drain("the test is over")
     await app.close()
 
 
