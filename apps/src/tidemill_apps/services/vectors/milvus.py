@@ -46,7 +46,9 @@ _BATCH: Final = 500  # rows of 64 KiB at most: a request stays under Milvus' 64 
 _NAME, _MODEL = "tidemill.name", "tidemill.model_id"
 _UNKNOWN: Final = frozenset({100, 1600})
 _CONNECT_FAILED: Final = 2  # pymilvus' own; a Milvus that says 2 is unavailable as well
+_UNEXPECTED: Final = 1
 _RATE_LIMITED: Final = 8
+_FLUSHES: Final = 5
 _RANKED: Final = 4096  # rows that a search may fetch and rank itself
 
 
@@ -360,10 +362,17 @@ def _count(client: MilvusClient, name: str, expression: str) -> int:
 def _flush(client: MilvusClient, physical: str) -> None:
     """Seal what was upserted: milvus-lite searches it 10 times faster then.
 
-    Milvus has it safe in its log already, and refuses to flush more than once in 10 s.
+    Milvus has it safe in its log already, and refuses to flush more than once in 10 s. Of two that
+    flush at once milvus-lite 3.2.2 may answer one with an error ("current_seq is monotonic"), which
+    is gone when the other one is done.
     """
-    try:
-        client.flush(physical, timeout=_SECONDS, retry_on_rate_limit=False)
-    except MilvusException as error:
-        if error.code != _RATE_LIMITED:
-            raise
+    for left in reversed(range(_FLUSHES)):
+        try:
+            client.flush(physical, timeout=_SECONDS, retry_on_rate_limit=False)
+        except MilvusException as error:
+            if error.code == _RATE_LIMITED:
+                return
+            if error.code != _UNEXPECTED or not left:
+                raise
+        else:
+            return
