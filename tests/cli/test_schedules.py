@@ -156,7 +156,9 @@ def test_the_page_of_a_schedule_shows_its_last_error_and_its_fires(shop: Shop) -
     shop.settle(task_id, "boom", Failed(BROKE))
     page = shop.call("schedule", "show", "bad").out
     assert "last error          builtins.ValueError: it broke\n" in page
-    assert page.splitlines()[-1].split()[2:5] == ["0.000", "s", task_id]
+    lag, *rest = page.splitlines()[-1].split()[2:5]
+    assert 0 <= float(lag) < 30
+    assert rest == ["s", task_id]
     assert shop.call("schedule", "show", "bad", "-o", "json").json["last_error"]["message"] == (
         "it broke"
     )
