@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import uvicorn
 
+from tidemill.configuration.sections import HIGHEST_PORT
 from tidemill.errors import ConfigError
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-HIGHEST_PORT: Final = 65_535
 GRACE: Final = 10
 """Seconds that requests which are under way may take when the server stops."""
 

@@ -97,7 +97,7 @@ def die_with_parent(how: signal.Signals) -> None:
 async def _serve(app: Tidemill, wire: Wire) -> None:
     child = _Child(app, wire)
     try:
-        await _serve_with(child, app)
+        await _open_and_run(child, app)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the worker is gone, and nobody is left to hear so
     finally:
@@ -105,7 +105,7 @@ async def _serve(app: Tidemill, wire: Wire) -> None:
         await app.close()
 
 
-async def _serve_with(child: "_Child", app: Tidemill) -> None:
+async def _open_and_run(child: "_Child", app: Tidemill) -> None:
     try:
         await child.resources.open(app.resources)
     except Exception as error:  # noqa: BLE001  # the worker tells it
